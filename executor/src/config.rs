@@ -1,0 +1,61 @@
+//! How a block is executed: a struct that the caller passes in. Nothing here can change a result.
+//!
+//! Place in the flow: read by the executor when it is built and when it chooses a mode for a block.
+//! Invariant: two configurations give identical outcomes up to their statistics.
+
+use std::num::NonZeroUsize;
+
+/// Which path a block takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Chosen for each block from what is known of it.
+    #[default]
+    Auto,
+    /// In parallel, however small the block.
+    Parallel,
+    /// One transaction after the other on the calling thread.
+    Sequential,
+}
+
+/// Where predictions come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Predict {
+    /// No prediction: transactions run on whatever the block has published when their turn comes.
+    None,
+    /// Every transaction is simulated on the parent state, in parallel, inside the block's time; results whose reads hold are
+    /// adopted, the others run again in dependency order.
+    #[default]
+    Presimulate,
+    /// As `Presimulate`, with simulations that the caller made before the block came (a mempool's).
+    Ahead,
+    /// From a delivered block access list (EIP-7928): its values are published before the first transaction runs.
+    BlockAccessList,
+}
+
+/// How the executor runs blocks.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Workers, the calling thread included.
+    pub threads: NonZeroUsize,
+    /// Which path blocks take.
+    pub mode: Mode,
+    /// Where predictions come from.
+    pub predict: Predict,
+    /// Whether the outcome carries the block's access list (EIP-7928).
+    pub block_access_list: bool,
+    /// Whether the outcome carries a timeline of every run.
+    pub timeline: bool,
+}
+
+impl Default for Config {
+    /// All cores, mode by block, presimulation, no list, no timeline.
+    fn default() -> Self {
+        Self {
+            threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            mode: Mode::Auto,
+            predict: Predict::default(),
+            block_access_list: false,
+            timeline: false,
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What one run of a transaction saw and did: the value that travels from a worker to merge.
+//!
+//! Place in the flow: [`crate::execute`] makes a [`Simulation`], [`crate::validate`] asks whether it holds, merge applies it.
+//! Kept across time (from a mempool, say) the same value is what gets adopted.
+//! Invariant: each account appears once and each of its slots once; `seen` is what the run was told on its first look,
+//! whoever wrote in the meantime.
+//! It holds no reference to state and knows nothing of other transactions.
+
+use crate::read_set::{BalanceRule, NonceRule};
+use alloy_primitives::{Address, B256, Log, U256};
+use laminar_state_db::Account;
+use revm::bytecode::Bytecode;
+
+/// One storage slot that a run looked at or wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotAccess {
+    /// Slot number.
+    pub slot: U256,
+    /// The value before the run. For an account created by the run: zero.
+    pub seen: U256,
+    /// The value after the run; equal to `seen` for a read.
+    pub after: U256,
+}
+
+/// What a run did to an account as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Looked at only.
+    Read,
+    /// Touched in the sense of EIP-161, perhaps changed.
+    Touched,
+    /// Created by the run: storage starts empty.
+    Created,
+    /// Self-destructed, and gone when the transaction ends.
+    Destroyed,
+}
+
+/// One account that a run looked at or wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountAccess {
+    /// The account's address.
+    pub address: Address,
+    /// The account before the run; `None` if it did not exist.
+    pub seen: Option<Account>,
+    /// The account after the run, the beneficiary's fee left out. Meaningless where `fate` is `Destroyed`.
+    pub after: Account,
+    /// What the run did to it.
+    pub fate: Fate,
+    /// What the run needs of the balance.
+    pub balance: BalanceRule,
+    /// What the run needs of the nonce.
+    pub nonce: NonceRule,
+    /// End of this account's slots in [`Simulation::slots`]; they start where the previous account's end.
+    pub slots_end: u32,
+}
+
+impl AccountAccess {
+    /// The account before the run, an absent one as empty.
+    pub fn seen_or_empty(&self) -> Account {
+        self.seen.unwrap_or_default()
+    }
+
+    /// Whether the run set code here, an EIP-7702 delegation included.
+    pub fn changes_code(&self) -> bool {
+        self.after.code_hash != self.seen_or_empty().code_hash
+    }
+}
+
+/// How a transaction ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TxResult {
+    /// Status of the receipt (EIP-658).
+    pub success: bool,
+    /// Gas that the sender pays for, refunds deducted.
+    pub gas_used: u64,
+    /// Logs in order; empty unless successful.
+    pub logs: Vec<Log>,
+}
+
+/// A finished run, complete enough to be adopted later without running again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Simulation {
+    /// Accounts in the order of the first look being forgotten: no order is promised.
+    pub accounts: Vec<AccountAccess>,
+    /// Slots, grouped by account in the order of `accounts`.
+    pub slots: Vec<SlotAccess>,
+    /// Code that the run set, with its hash.
+    pub codes: Vec<(B256, Bytecode)>,
+    /// Status, gas, logs.
+    pub result: TxResult,
+    /// What the beneficiary earns, in wei.
+    pub fee_wei: U256,
+}
+
+impl Simulation {
+    /// Every account with its slots.
+    pub fn iter(&self) -> impl Iterator<Item = (&AccountAccess, &[SlotAccess])> {
+        let mut start = 0;
+        self.accounts.iter().map(move |account| {
+            let end = account.slots_end as usize;
+            let slots = &self.slots[start..end];
+            start = end;
+            (account, slots)
+        })
+    }
+}
+
+/// A plain transfer, done as arithmetic: no code at either end, 21,000 gas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transfer {
+    /// The sender as it was seen.
+    pub sender: Account,
+    /// The recipient as it was seen; `None` if it did not exist.
+    pub recipient: Option<Account>,
+}
+
+/// What a worker hands to merge.
+#[derive(Clone, Debug)]
+pub enum Attempt {
+    /// A run through the interpreter.
+    Simulation(Box<Simulation>),
+    /// A plain transfer.
+    Transfer(Transfer),
+    /// The transaction could not run on the state that the worker saw (funds or nonce missing, a read failed). Says nothing
+    /// yet: merge runs it again on the committed state, and only that answer counts.
+    Refused,
+}

@@ -1,0 +1,285 @@
+//! One run of one transaction on a reused revm instance.
+//!
+//! Place in the flow: workers run transactions speculatively here, merge runs them here on the committed prefix.
+//! Invariant: a run changes nothing but its own instance; what it saw and did comes back as a value. The beneficiary's fee is
+//! not applied: it is part of the value, because an addition commutes and a write does not.
+//!
+//! This module and `sequential` are the only ones that drive revm.
+
+mod capture;
+mod observe;
+mod transfer;
+mod view;
+
+use crate::{
+    block_state::BlockState,
+    effects::{Attempt, Fate, Simulation, SlotAccess, Transfer, TxResult},
+    env::PreparedBlock,
+    error::ExecuteError,
+    mv_memory::MvMemory,
+    read_set::NonceRule,
+    system_calls::SystemCallOutput,
+    types::TxIndex,
+};
+use alloy_primitives::{Address, Bytes, U256};
+use capture::{Sender, capture};
+use laminar_state_db::Account;
+use observe::BlockContext;
+use revm::{
+    Context, DatabaseRef, Journal, MainBuilder, MainnetEvm,
+    context::{
+        LocalContext, TxEnv,
+        result::{EVMError, ExecutionResult, HaltReason, InvalidTransaction},
+    },
+    context_interface::{Block, Cfg, ContextTr, JournalTr, Transaction},
+    handler::{
+        EvmTr, EvmTrError, FrameResult, FrameTr, Handler, MainnetHandler, SYSTEM_ADDRESS, SystemCallTx,
+        instructions::InstructionProvider,
+    },
+    interpreter::interpreter_action::FrameInit,
+    primitives::hardfork::SpecId,
+    state::EvmState,
+};
+pub(crate) use transfer::{PlainTransfer, TRANSFER_GAS};
+pub use view::ViewError;
+use view::{StateView, Turn};
+
+type Evm<'a, DB, TX> = MainnetEvm<BlockContext<'a, DB, TX>>;
+type RunError = EVMError<ViewError, InvalidTransaction>;
+
+/// A revm instance for the transactions of one block, reused from run to run. Each worker owns one.
+pub(crate) struct Instance<'a, DB: DatabaseRef> {
+    block: &'a PreparedBlock,
+    evm: Evm<'a, DB, &'a TxEnv>,
+    handler: DeferFee,
+}
+
+impl<DB: DatabaseRef> std::fmt::Debug for Instance<'_, DB> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Instance").finish_non_exhaustive()
+    }
+}
+
+impl<'a, DB: DatabaseRef> Instance<'a, DB> {
+    /// An instance over `parent` and what the block publishes in `memory`.
+    ///
+    /// # Panics
+    /// If the block has no transactions: there would be nothing to run.
+    pub(crate) fn new(block: &'a PreparedBlock, parent: &'a DB, memory: &'a MvMemory) -> Self {
+        let first = block.txs.first().expect("an instance is made for a block with transactions");
+        let mut evm = context(block, StateView::new(parent, memory), first).build_mainnet();
+        observe::install(&mut evm.instruction);
+        Self { block, evm, handler: DeferFee::default() }
+    }
+
+    /// Runs transaction `index` on what the block has published so far.
+    pub(crate) fn speculate(&mut self, index: TxIndex) -> Attempt {
+        let tx = &self.block.txs[index.as_usize()];
+        match self.try_transfer(index, tx) {
+            Ok(Some((_, ends))) => return Attempt::Transfer(ends),
+            Ok(None) => {}
+            Err(_) => return Attempt::Refused,
+        }
+        match self.run(index, tx) {
+            Ok(run) => Attempt::Simulation(Box::new(run)),
+            Err(_) => Attempt::Refused,
+        }
+    }
+
+    /// Runs transaction `index` on the committed prefix `state`, which comes back as it was.
+    ///
+    /// # Errors
+    /// The transaction is invalid, or a read failed.
+    pub(crate) fn run_on(&mut self, state: &mut BlockState, index: TxIndex) -> Result<Attempt, ExecuteError> {
+        let tx = &self.block.txs[index.as_usize()];
+        self.view().committed = Some(std::mem::take(state));
+        let attempt = self.run_committed(index, tx);
+        *state = self.view().committed.take().expect("a run keeps the committed prefix in its view");
+        attempt
+    }
+
+    fn run_committed(&mut self, index: TxIndex, tx: &'a TxEnv) -> Result<Attempt, ExecuteError> {
+        if let Some((plain, ends)) = self.try_transfer(index, tx)?
+            && plain.stands_on(ends.sender, ends.recipient)
+        {
+            return Ok(Attempt::Transfer(ends));
+        }
+        match self.run(index, tx) {
+            Ok(run) => Ok(Attempt::Simulation(Box::new(run))),
+            Err(EVMError::Transaction(invalid)) => Err(ExecuteError::invalid_tx(index, invalid)),
+            Err(EVMError::Database(error)) => Err(error.into()),
+            Err(other) => Err(ExecuteError::Bug { stage: "execute", what: format!("tx {index}: {other}") }),
+        }
+    }
+
+    /// A plain transfer and its ends, if the sender exists and neither end has code: then nothing needs to run.
+    fn try_transfer(&mut self, index: TxIndex, tx: &TxEnv) -> Result<Option<(PlainTransfer, Transfer)>, ViewError> {
+        let Some(plain) = PlainTransfer::of(tx, &self.evm.ctx.block, &self.evm.ctx.cfg) else { return Ok(None) };
+        let view = self.view();
+        view.begin(Turn { index, sender: plain.sender, nonce: plain.nonce });
+        let Some(sender) = view.account(plain.sender)? else { return Ok(None) };
+        let recipient = view.account(plain.recipient)?;
+        let without_code = !sender.has_code() && !recipient.is_some_and(|account| account.has_code());
+        Ok(without_code.then_some((plain, Transfer { sender, recipient })))
+    }
+
+    fn run(&mut self, index: TxIndex, tx: &'a TxEnv) -> Result<Simulation, RunError> {
+        self.view().begin(Turn { index, sender: tx.caller, nonce: tx.nonce });
+        self.evm.ctx.tx = tx;
+        let outcome = self.handler.run(&mut self.evm);
+        let journal = &mut self.evm.ctx.journaled_state;
+        match outcome {
+            Ok(result) => {
+                let sender = Sender {
+                    address: tx.caller,
+                    required: tx.max_balance_spending().map_err(EVMError::Transaction)?,
+                    authorizes: !tx.authorization_list.is_empty(),
+                };
+                let notes = &mut journal.database.notes;
+                notes.creates |= tx.kind.is_create();
+                Ok(capture(&mut journal.inner.state, notes, sender, tx_result(result), self.handler.fee_wei))
+            }
+            Err(error) => {
+                journal.inner.state.clear();
+                Err(error)
+            }
+        }
+    }
+
+    fn view(&mut self) -> &mut StateView<'a, DB> {
+        &mut self.evm.ctx.journaled_state.database
+    }
+}
+
+/// Runs a system call on the committed prefix: from `SYSTEM_ADDRESS`, 30 million gas, no value, fee or nonce.
+///
+/// # Errors
+/// A read failed.
+pub(crate) fn system_call<DB: DatabaseRef>(
+    block: &PreparedBlock,
+    parent: &DB,
+    state: &mut BlockState,
+    to: Address,
+    input: Bytes,
+) -> Result<(Simulation, SystemCallOutput), ExecuteError> {
+    let memory = MvMemory::new(0);
+    let mut view = StateView::new(parent, &memory);
+    view.committed = Some(std::mem::take(state));
+    let mut evm: Evm<'_, DB, TxEnv> = context(block, view, TxEnv::new_system_tx(to, input)).build_mainnet();
+    let outcome = MainnetHandler::<_, RunError, _>::default().run_system_call(&mut evm);
+    let journal = &mut evm.ctx.journaled_state;
+    *state = journal.database.committed.take().expect("a run keeps the committed prefix in its view");
+    let result = outcome.map_err(|error| match error {
+        EVMError::Database(error) => error.into(),
+        other => ExecuteError::Bug { stage: "system call", what: format!("to {to}: {other}") },
+    })?;
+    // CONSENSUS: the caller of a system call is not part of what the block accessed (EIP-7928), and nothing of it changes.
+    journal.inner.state.remove(&SYSTEM_ADDRESS);
+    let output =
+        SystemCallOutput { success: result.is_success(), output: result.output().cloned().unwrap_or_default() };
+    let sender = Sender { address: SYSTEM_ADDRESS, required: U256::ZERO, authorizes: false };
+    let run = capture(&mut journal.inner.state, &journal.database.notes, sender, tx_result(result), U256::ZERO);
+    Ok((run, output))
+}
+
+/// An account of the parent state.
+///
+/// # Errors
+/// The read failed.
+pub(crate) fn parent_account<DB: DatabaseRef>(parent: &DB, address: Address) -> Result<Option<Account>, ExecuteError> {
+    let memory = MvMemory::new(0);
+    let account = StateView::new(parent, &memory).parent_account(address)?;
+    Ok(account.as_ref().map(Account::from))
+}
+
+/// Whether everything that a run saw is so in `parent`: then it may stand for a run on that parent. A failed read is a no.
+pub(crate) fn holds_on_parent<DB: DatabaseRef>(attempt: &Attempt, parent: &DB) -> bool {
+    let account = |address| parent_account(parent, address);
+    match attempt {
+        // Merge looks at the ends of a transfer as they are, but takes them from here where the block has not written them.
+        Attempt::Transfer(_) | Attempt::Refused => false,
+        Attempt::Simulation(run) => run.iter().all(|(access, slots)| {
+            let same = |now: Option<Account>| access.nonce != NonceRule::Assumed && now == access.seen;
+            let slot =
+                |slot: &SlotAccess| parent.storage_ref(access.address, slot.slot).is_ok_and(|now| now == slot.seen);
+            account(access.address).is_ok_and(same) && (access.fate == Fate::Created || slots.iter().all(slot))
+        }),
+    }
+}
+
+fn context<'a, DB: DatabaseRef, TX: Transaction>(
+    block: &PreparedBlock,
+    view: StateView<'a, DB>,
+    tx: TX,
+) -> BlockContext<'a, DB, TX> {
+    let mut journaled_state = Journal::new(view);
+    journaled_state.set_spec_id(block.cfg_env.spec);
+    Context {
+        block: block.block_env.clone(),
+        tx,
+        cfg: block.cfg_env.clone(),
+        journaled_state,
+        chain: (),
+        local: LocalContext::default(),
+        error: Ok(()),
+    }
+}
+
+fn tx_result(result: ExecutionResult<HaltReason>) -> TxResult {
+    let (success, gas_used) = (result.is_success(), result.tx_gas_used());
+    TxResult { success, gas_used, logs: result.into_logs() }
+}
+
+/// Ethereum's handler, except that the beneficiary's fee is computed and left to merge.
+#[derive(Debug, Default)]
+struct DeferFee {
+    fee_wei: U256,
+}
+
+impl DeferFee {
+    /// Runs the transaction that is set in `evm`.
+    fn run<EVM>(&mut self, evm: &mut EVM) -> Result<ExecutionResult<HaltReason>, RunError>
+    where
+        EVM: EvmTr<
+                Context: ContextTr<Journal: JournalTr<State = EvmState>>,
+                Frame: FrameTr<FrameResult = FrameResult, FrameInit = FrameInit>,
+                Instructions: InstructionProvider,
+            >,
+        RunError: EvmTrError<EVM>,
+    {
+        let mut handler = DeferFeeHandler { fee_wei: std::cell::Cell::new(U256::ZERO), evm: std::marker::PhantomData };
+        let result = Handler::run(&mut handler, evm);
+        self.fee_wei = handler.fee_wei.get();
+        result
+    }
+}
+
+struct DeferFeeHandler<EVM> {
+    fee_wei: std::cell::Cell<U256>,
+    evm: std::marker::PhantomData<EVM>,
+}
+
+impl<EVM> Handler for DeferFeeHandler<EVM>
+where
+    EVM: EvmTr<
+            Context: ContextTr<Journal: JournalTr<State = EvmState>>,
+            Frame: FrameTr<FrameResult = FrameResult, FrameInit = FrameInit>,
+        >,
+    RunError: EvmTrError<EVM>,
+{
+    type Evm = EVM;
+    type Error = RunError;
+    type HaltReason = HaltReason;
+
+    /// CONSENSUS: yellow paper section 6, EIP-1559: gas used times price, from London on without the burnt base fee.
+    fn reward_beneficiary(&self, evm: &mut EVM, result: &mut FrameResult) -> Result<(), RunError> {
+        let context = evm.ctx_ref();
+        let base_fee = u128::from(context.block().basefee());
+        let price = context.tx().effective_gas_price(base_fee);
+        let spec: SpecId = context.cfg().spec().into();
+        let earned = if spec.is_enabled_in(SpecId::LONDON) { price.saturating_sub(base_fee) } else { price };
+        let gas = result.gas();
+        self.fee_wei.set(U256::from(earned) * U256::from(gas.used().saturating_sub(gas.reservoir())));
+        Ok(())
+    }
+}

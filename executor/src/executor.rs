@@ -1,0 +1,210 @@
+//! The executor: a block in, an outcome out, by the path that suits the block.
+//!
+//! Place in the flow: what hosts, the pipeline and the command call.
+//! Invariant: the outcome depends on block, rules and parent state alone. Everything around the transactions is the same code
+//! for every path; nothing of the caller's is changed, whatever happens.
+
+use crate::{
+    chain_spec::Rules,
+    config::{Config, Mode, Predict},
+    env::PreparedBlock,
+    error::ExecuteError,
+    merge::{Committer, Surroundings},
+    outcome::{Outcome, Path, Span, Stats},
+    parallel::{self, Clock, Prepared, Simulations},
+    predict,
+    schedule::Pool,
+    system_calls,
+    types::{Block, Receipt},
+};
+use alloy_eip7928::BlockAccessList;
+use alloy_eips::eip7685::Requests;
+use revm::DatabaseRef;
+
+/// Header gas below which a block runs sequentially by choice: waking the workers costs more than they save.
+const PARALLEL_GAS_MIN: u64 = 1_000_000;
+/// Transactions below which a block runs sequentially by choice.
+const PARALLEL_TXS_MIN: usize = 4;
+
+/// What the caller knows of a block before its first transaction runs. A hint: it can be wrong or absent.
+#[derive(Debug, Default)]
+pub enum Knowledge {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Simulations of its transactions on the parent state, in block order, as [`BlockExecutor::simulate`] makes them.
+    Simulations(Simulations),
+    /// Its access list (EIP-7928), delivered or from an earlier run.
+    BlockAccessList(BlockAccessList),
+}
+
+/// Executes blocks on a worker pool of its own.
+#[derive(Debug)]
+pub struct BlockExecutor {
+    config: Config,
+    pool: Pool,
+}
+
+impl BlockExecutor {
+    /// An executor with its threads started.
+    ///
+    /// # Errors
+    /// The system gives no more threads.
+    pub fn new(config: Config) -> Result<Self, rayon::ThreadPoolBuildError> {
+        let pool = Pool::new(config.threads)?;
+        Ok(Self { config, pool })
+    }
+
+    /// The configuration it was built with.
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Executes `block` on `parent`. `prepared` is the block with recovered senders.
+    ///
+    /// # Errors
+    /// See [`ExecuteError`]; nothing was changed.
+    pub fn execute<DB: DatabaseRef + Sync>(
+        &self,
+        block: &Block,
+        prepared: &PreparedBlock,
+        parent: &DB,
+        knowledge: Knowledge,
+    ) -> Result<Outcome, ExecuteError> {
+        let clock = Clock::new(self.config.timeline);
+        let rules = &prepared.rules;
+        let around = Surroundings { block: prepared, parent };
+        let with_list = self.config.block_access_list || rules.has_block_access_list();
+        let mut committer = Committer::new(around, with_list)?;
+        system_calls::before_transactions(rules, block, &mut committer.before_transactions(around))?;
+        let path = self.path(block.header.gas_used, prepared, &knowledge);
+        let (committer, stats) = self.run(path, around, committer, knowledge, clock)?;
+        finish(rules, block, around, committer, stats)
+    }
+
+    /// Executes the transactions of a block on `parent` and nothing around them: no system calls, rewards, withdrawals or
+    /// requests. For state tests, and for calls that are not a block.
+    ///
+    /// # Errors
+    /// See [`ExecuteError`]; nothing was changed.
+    pub fn execute_transactions<DB: DatabaseRef + Sync>(
+        &self,
+        prepared: &PreparedBlock,
+        parent: &DB,
+        knowledge: Knowledge,
+    ) -> Result<Outcome, ExecuteError> {
+        let clock = Clock::new(self.config.timeline);
+        let around = Surroundings { block: prepared, parent };
+        let committer = Committer::new(around, self.config.block_access_list)?;
+        let path = self.path(prepared.block_env.gas_limit, prepared, &knowledge);
+        let (mut committer, stats) = self.run(path, around, committer, knowledge, clock)?;
+        let receipts = committer.take_receipts();
+        Ok(outcome(committer, receipts, Requests::default(), stats))
+    }
+
+    /// Simulates every transaction of the block alone on `parent`, the state after the block's parent: what a mempool
+    /// would have done before the block came.
+    pub fn simulate<DB: DatabaseRef + Sync>(&self, prepared: &PreparedBlock, parent: &DB) -> Simulations {
+        parallel::presimulate(&self.pool, Surroundings { block: prepared, parent }, Clock::new(false))
+    }
+
+    fn run<DB: DatabaseRef + Sync>(
+        &self,
+        path: Path,
+        around: Surroundings<'_, DB>,
+        committer: Committer,
+        knowledge: Knowledge,
+        clock: Clock,
+    ) -> Result<(Committer, Stats), ExecuteError> {
+        if path == Path::Sequential {
+            return self.run_sequentially(around, committer);
+        }
+        let (known, spans) = self.predict(around, knowledge, clock)?;
+        let (committer, mut stats) = parallel::run(&self.pool, around, known, committer, clock)?;
+        stats.timeline.extend(spans);
+        Ok((committer, stats))
+    }
+
+    fn path(&self, gas_used: u64, prepared: &PreparedBlock, knowledge: &Knowledge) -> Path {
+        let txs = prepared.txs.len();
+        match self.config.mode {
+            _ if txs == 0 => Path::Sequential,
+            Mode::Sequential => Path::Sequential,
+            Mode::Parallel => Path::Parallel,
+            // Adopting needs no workers, so it pays for every block.
+            Mode::Auto if matches!(knowledge, Knowledge::Simulations(_)) => Path::Parallel,
+            Mode::Auto => {
+                let pays = self.pool.workers() > 1 && txs >= PARALLEL_TXS_MIN;
+                if pays && gas_used >= PARALLEL_GAS_MIN { Path::Parallel } else { Path::Sequential }
+            }
+        }
+    }
+
+    fn predict<DB: DatabaseRef + Sync>(
+        &self,
+        around: Surroundings<'_, DB>,
+        knowledge: Knowledge,
+        clock: Clock,
+    ) -> Result<(Prepared, Vec<Span>), ExecuteError> {
+        let txs = around.block.txs.len();
+        let gas_limits = |at: usize| around.block.txs[at].gas_limit;
+        let prepared = match (self.config.predict, knowledge) {
+            (Predict::None, _) => Prepared::nothing(txs),
+            (Predict::Ahead, Knowledge::Simulations(known)) => {
+                let attempts = known.into_attempts(&self.pool, around);
+                attempts.map_or_else(|| Prepared::nothing(txs), |known| Prepared::from_simulations(known, gas_limits))
+            }
+            (Predict::BlockAccessList, Knowledge::BlockAccessList(list)) => {
+                Prepared::from_effects(predict::effects_of_list(&list, txs, around.parent)?)
+            }
+            (Predict::Presimulate, _) => {
+                let mut simulations = parallel::presimulate(&self.pool, around, clock);
+                let spans = std::mem::take(&mut simulations.spans);
+                let known = simulations.into_attempts(&self.pool, around).unwrap_or_default();
+                return Ok((Prepared::from_simulations(known, gas_limits), spans));
+            }
+            (Predict::Ahead | Predict::BlockAccessList, _) => Prepared::nothing(txs),
+        };
+        Ok((prepared, Vec::new()))
+    }
+
+    fn run_sequentially<DB: DatabaseRef>(
+        &self,
+        around: Surroundings<'_, DB>,
+        committer: Committer,
+    ) -> Result<(Committer, Stats), ExecuteError> {
+        let incarnations = around.block.txs.len() as u64;
+        let stats = Stats { path: Path::Sequential, workers: 1, incarnations, ..Stats::default() };
+        Ok((parallel::run_rest(around, committer)?, stats))
+    }
+}
+
+/// The rules after the transactions, and the outcome.
+fn finish<DB: DatabaseRef>(
+    rules: &Rules,
+    block: &Block,
+    around: Surroundings<'_, DB>,
+    mut committer: Committer,
+    stats: Stats,
+) -> Result<Outcome, ExecuteError> {
+    let receipts = committer.take_receipts();
+    let requests = {
+        let mut state = committer.after_transactions(around);
+        system_calls::after_transactions(rules, block, &receipts, &mut state)?
+    };
+    Ok(outcome(committer, receipts, requests, stats))
+}
+
+fn outcome(committer: Committer, receipts: Vec<Receipt>, requests: Requests, mut stats: Stats) -> Outcome {
+    let committed = committer.finish();
+    stats.transfers = committed.transfers;
+    Outcome {
+        receipts,
+        gas_used: committed.gas_used,
+        blob_gas_used: committed.blob_gas_used,
+        requests,
+        changes: committed.changes,
+        block_access_list: committed.block_access_list,
+        stats,
+    }
+}

@@ -1,0 +1,56 @@
+//! Parallel execution of Ethereum blocks on revm, bit-exact with sequential execution.
+//!
+//! A block goes through `recover → env → predict → partition → schedule { adopt | execute ⇄ validate } → merge → outcome`.
+//! [`BlockExecutor`] is the way in; each module's doc says what it is, its place in the flow, and its invariant. A module uses
+//! only modules that stand above it in the list below.
+
+pub mod config;
+mod sync;
+pub mod types;
+
+pub mod location;
+pub mod rule;
+
+pub mod error;
+
+pub mod block_state;
+pub mod read_set;
+
+pub mod effects;
+
+pub mod mv_memory;
+
+pub mod chain_spec;
+
+pub mod recover;
+
+pub mod env;
+
+pub mod check_header;
+pub mod system_calls;
+
+mod execute;
+pub mod validate;
+
+pub mod predict;
+
+pub mod partition;
+
+pub mod schedule;
+
+mod merge;
+pub mod outcome;
+
+mod parallel;
+
+mod executor;
+
+pub mod sequential;
+
+pub use config::{Config, Mode, Predict};
+pub use error::ExecuteError;
+pub use execute::ViewError;
+pub use executor::{BlockExecutor, Knowledge};
+pub use outcome::{Fallback, Outcome, Path, Stats};
+pub use parallel::Simulations;
+pub use types::{Block, Incarnation, Receipt, Transaction, TxIndex};

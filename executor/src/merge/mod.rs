@@ -1,0 +1,286 @@
+//! The single writer: takes finished runs in block order, checks them, folds them, builds receipts.
+//!
+//! Place in the flow: after schedule delivers a transaction's run; before the outcome.
+//! Invariant: only a [`Committer`] writes block state, in block order, once per transaction. A run that does not hold is made
+//! again on the committed prefix, and that second run always counts: nothing before it can change any more.
+//! It starts no threads and takes no locks; whoever owns it is the one who merges.
+
+mod access_list;
+mod fold;
+mod system;
+
+use crate::{
+    block_state::BlockState,
+    effects::{Attempt, Fate, Simulation, Transfer, TxResult},
+    env::PreparedBlock,
+    error::ExecuteError,
+    execute::{self, Instance, PlainTransfer, TRANSFER_GAS},
+    mv_memory::MvMemory,
+    rule::Rule,
+    types::{Receipt, TxIndex},
+    validate::{Verdict, is_doubtful, validate},
+};
+use access_list::AccessListBuilder;
+use alloy_eip7928::BlockAccessList;
+use alloy_primitives::{Address, U256, map::AddressSet};
+use fold::Ledger;
+use laminar_state_db::{Account, BlockChanges};
+use revm::{DatabaseRef, context_interface::Transaction as _, primitives::hardfork::SpecId};
+pub(crate) use system::SystemView;
+
+/// How a delivered run was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It held.
+    AsDelivered,
+    /// It did not, or there was none: the transaction ran on the committed prefix.
+    RunAgain,
+}
+
+/// The one who writes: the committed prefix and everything that grows with it.
+#[derive(Debug)]
+pub(crate) struct Committer {
+    ledger: Ledger,
+    receipts: Vec<Receipt>,
+    gas_used: u64,
+    blob_gas_used: u64,
+    /// The beneficiary in the parent state; read once, so that fees need no read.
+    beneficiary: Option<Account>,
+    revoked: AddressSet,
+    transfers: u64,
+}
+
+/// What a committer leaves when the block is done.
+#[derive(Debug)]
+pub(crate) struct Committed {
+    pub(crate) gas_used: u64,
+    pub(crate) blob_gas_used: u64,
+    pub(crate) changes: BlockChanges,
+    pub(crate) block_access_list: Option<BlockAccessList>,
+    /// Transactions folded as plain transfers.
+    pub(crate) transfers: u64,
+}
+
+/// A block's fixed surroundings while it is merged.
+#[derive(Debug)]
+pub(crate) struct Surroundings<'a, DB> {
+    pub(crate) block: &'a PreparedBlock,
+    pub(crate) parent: &'a DB,
+}
+
+impl<DB> Clone for Surroundings<'_, DB> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<DB> Copy for Surroundings<'_, DB> {}
+
+impl Committer {
+    /// A committer at the start of the block.
+    ///
+    /// # Errors
+    /// Reading the beneficiary from the parent failed.
+    pub(crate) fn new<DB: DatabaseRef>(around: Surroundings<'_, DB>, with_list: bool) -> Result<Self, ExecuteError> {
+        let block = around.block;
+        let ledger = Ledger {
+            state: BlockState::with_capacity(block.txs.len() * 2 + 8),
+            access_list: with_list.then(AccessListBuilder::default),
+            clears_empty: block.cfg_env.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON),
+        };
+        Ok(Self {
+            ledger,
+            receipts: Vec::with_capacity(block.txs.len()),
+            gas_used: 0,
+            blob_gas_used: 0,
+            beneficiary: execute::parent_account(around.parent, block.block_env.beneficiary)?,
+            revoked: AddressSet::default(),
+            transfers: 0,
+        })
+    }
+
+    /// The next transaction to commit: the exclusive end of the committed prefix.
+    pub(crate) fn next(&self) -> TxIndex {
+        TxIndex::from_usize(self.receipts.len())
+    }
+
+    /// Adds accounts whose published versions were taken back while runs were under way.
+    pub(crate) fn revoke(&mut self, accounts: AddressSet) {
+        self.revoked.extend(accounts);
+    }
+
+    /// Commits the next transaction from `attempt`, running it again if it does not hold. `memory` is told what a second run
+    /// changes, for those who run ahead.
+    ///
+    /// # Errors
+    /// The transaction is invalid, or a read failed. Nothing was written.
+    pub(crate) fn commit<DB: DatabaseRef>(
+        &mut self,
+        instance: &mut Instance<'_, DB>,
+        block: &PreparedBlock,
+        memory: Option<&MvMemory>,
+        attempt: Attempt,
+    ) -> Result<Taken, ExecuteError> {
+        let index = self.next();
+        self.admit(block, index)?;
+        let stale = match attempt {
+            Attempt::Transfer(seen) if self.transfer_stands(block, index, seen) => {
+                self.fold_transfer(block, index, seen);
+                return Ok(Taken::AsDelivered);
+            }
+            Attempt::Simulation(run) => match validate(&run, &self.ledger.state, &self.revoked) {
+                Verdict::Holds => {
+                    self.fold(block, index, *run);
+                    return Ok(Taken::AsDelivered);
+                }
+                Verdict::Stale(_) => Some(run),
+            },
+            Attempt::Transfer(_) | Attempt::Refused => None,
+        };
+        self.run_again(instance, block, memory, stale.as_deref())?;
+        Ok(Taken::RunAgain)
+    }
+
+    /// Runs the next transaction on the committed prefix and folds it.
+    ///
+    /// # Errors
+    /// The transaction is invalid, or a read failed.
+    fn run_again<DB: DatabaseRef>(
+        &mut self,
+        instance: &mut Instance<'_, DB>,
+        block: &PreparedBlock,
+        memory: Option<&MvMemory>,
+        stale: Option<&Simulation>,
+    ) -> Result<(), ExecuteError> {
+        let index = self.next();
+        match instance.run_on(&mut self.ledger.state, index)? {
+            Attempt::Simulation(run) => {
+                if let Some(memory) = memory {
+                    if let Some(stale) = stale {
+                        memory.revoke(index, stale, Some(&run), &mut self.revoked);
+                    }
+                    memory.publish(index, &run);
+                }
+                self.fold(block, index, *run);
+            }
+            Attempt::Transfer(seen) => {
+                if let (Some(memory), Some(stale)) = (memory, stale) {
+                    memory.revoke(index, stale, None, &mut self.revoked);
+                }
+                self.fold_transfer(block, index, seen);
+            }
+            Attempt::Refused => {
+                return Err(ExecuteError::Bug { stage: "merge", what: format!("tx {index} refused on its own state") });
+            }
+        }
+        Ok(())
+    }
+
+    /// CONSENSUS: a transaction must fit into what is left of the block's gas (yellow paper 6.2), and of its blob gas
+    /// (EIP-4844).
+    fn admit(&self, block: &PreparedBlock, index: TxIndex) -> Result<(), ExecuteError> {
+        let tx = &block.txs[index.as_usize()];
+        let left = block.block_env.gas_limit.saturating_sub(self.gas_used);
+        if tx.gas_limit > left {
+            return Err(ExecuteError::invalid_tx(index, Rule::GasAllowance { bounds: Some((left, tx.gas_limit)) }));
+        }
+        let found = self.blob_gas_used + tx.total_blob_gas();
+        let expected = block.rules.blob_params.map_or(u64::MAX, |params| params.max_blob_gas_per_block());
+        if found > expected {
+            return Err(ExecuteError::invalid_tx(index, Rule::BlobGasAllowance { expected, found }));
+        }
+        Ok(())
+    }
+
+    fn transfer_stands(&self, block: &PreparedBlock, index: TxIndex, seen: Transfer) -> bool {
+        let Some(plain) = plain(block, index) else { return false };
+        let now = |address: &Address, seen: Option<Account>| match self.ledger.state.account(address) {
+            Some(account) => Some(account),
+            None if is_doubtful(&self.revoked, address) => None,
+            None => Some(seen),
+        };
+        let ends = (now(&plain.sender, Some(seen.sender)), now(&plain.recipient, seen.recipient));
+        let (Some(Some(sender)), Some(recipient)) = ends else { return false };
+        plain.stands_on(sender, recipient)
+    }
+
+    fn fold_transfer(&mut self, block: &PreparedBlock, index: TxIndex, seen: Transfer) {
+        let plain = plain(block, index).expect("a transfer that stands is plain");
+        self.transfers += 1;
+        let step = step(index);
+        self.ledger.fold_transfer(step, &plain, seen);
+        let result = TxResult { success: true, gas_used: TRANSFER_GAS, logs: Vec::new() };
+        self.finish_tx(block, index, result, Some(plain.fee));
+    }
+
+    fn fold(&mut self, block: &PreparedBlock, index: TxIndex, run: Simulation) {
+        self.ledger.fold(step(index), &run);
+        // CONSENSUS: the fee is paid before accounts that self-destructed are removed, so it goes with a beneficiary that did.
+        let beneficiary = block.block_env.beneficiary;
+        let burnt = run.accounts.iter().any(|access| access.address == beneficiary && access.fate == Fate::Destroyed);
+        self.finish_tx(block, index, run.result, (!burnt).then_some(run.fee_wei));
+    }
+
+    fn finish_tx(&mut self, block: &PreparedBlock, index: TxIndex, result: TxResult, fee_wei: Option<U256>) {
+        let beneficiary = block.block_env.beneficiary;
+        if let Some(fee) = fee_wei {
+            self.pay(step(index), beneficiary, fee);
+        }
+        self.gas_used += result.gas_used;
+        self.blob_gas_used += block.txs[index.as_usize()].total_blob_gas();
+        self.receipts.push(Receipt {
+            tx_type: block.tx_type(index),
+            success: result.success,
+            cumulative_gas_used: self.gas_used,
+            logs: result.logs,
+        });
+    }
+
+    /// CONSENSUS: a fee of zero touches the beneficiary: without EIP-161 that creates it, with EIP-161 it removes it if it is
+    /// empty, and otherwise it is not even an access (EIP-7928).
+    fn pay(&mut self, step: u64, beneficiary: Address, fee: U256) {
+        if fee.is_zero() && self.ledger.clears_empty {
+            let now = self.ledger.state.account(&beneficiary).unwrap_or(self.beneficiary);
+            if !now.is_some_and(|account| account.is_empty()) {
+                return;
+            }
+        }
+        self.ledger.credit(step, beneficiary, self.beneficiary, fee);
+    }
+
+    /// The rules before the transactions see the block through this.
+    pub(crate) fn before_transactions<'a, DB>(&'a mut self, around: Surroundings<'a, DB>) -> SystemView<'a, DB> {
+        SystemView { committer: self, around, step: 0 }
+    }
+
+    /// The rules after the transactions see the block through this.
+    pub(crate) fn after_transactions<'a, DB>(&'a mut self, around: Surroundings<'a, DB>) -> SystemView<'a, DB> {
+        let step = around.block.txs.len() as u64 + 1;
+        SystemView { committer: self, around, step }
+    }
+
+    /// Takes the receipts when all transactions are committed.
+    pub(crate) fn take_receipts(&mut self) -> Vec<Receipt> {
+        std::mem::take(&mut self.receipts)
+    }
+
+    /// Ends the block.
+    pub(crate) fn finish(self) -> Committed {
+        Committed {
+            gas_used: self.gas_used,
+            blob_gas_used: self.blob_gas_used,
+            changes: self.ledger.state.into_changes(),
+            block_access_list: self.ledger.access_list.map(AccessListBuilder::finish),
+            transfers: self.transfers,
+        }
+    }
+}
+
+fn plain(block: &PreparedBlock, index: TxIndex) -> Option<PlainTransfer> {
+    PlainTransfer::of(&block.txs[index.as_usize()], &block.block_env, &block.cfg_env)
+}
+
+/// The block access index of a transaction (EIP-7928).
+fn step(index: TxIndex) -> u64 {
+    u64::from(index.0) + 1
+}

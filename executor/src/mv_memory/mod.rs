@@ -1,0 +1,309 @@
+//! Multi-version memory: what the transactions of the block have published so far, by location and transaction index.
+//!
+//! Place in the flow: a finished run publishes here, a later transaction's run reads here, both before anything is committed.
+//! Invariant: a reader at index i sees only versions of indices below i, and of those the newest. What it sees is a hint that
+//! merge validates; so a missing, early or late version costs a second run and never a wrong result.
+//! It does not hold the parent's values, and it is not where merge reads.
+//!
+//! Not everything is published: the balance and nonce of an account without code are nearly always taken relatively
+//! ([`crate::read_set`]), so the parent's values serve as well; the few exact readers run again in block order.
+
+mod filter;
+
+use crate::{
+    effects::{AccountAccess, Fate, Simulation, SlotAccess},
+    sync::{AtomicBool, Mutex, Ordering},
+    types::TxIndex,
+};
+use alloy_primitives::{
+    Address, B256, U256,
+    map::{AddressSet, B256Map, DefaultHashBuilder},
+};
+use filter::Filter;
+use hashbrown::HashTable;
+use laminar_state_db::Account;
+use revm::bytecode::Bytecode;
+use smallvec::SmallVec;
+use std::hash::BuildHasher;
+
+/// Shards of the table; a power of two, well above any worker count.
+const SHARDS: usize = 64;
+
+/// The versions of one key in ascending order of transaction index.
+type Versions<T> = SmallVec<[(TxIndex, T); 1]>;
+
+/// An account as one transaction leaves it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct AccountVersion {
+    account: Option<Account>,
+    storage_cleared: bool,
+}
+
+#[derive(Debug)]
+struct Entry<K, T> {
+    key: K,
+    versions: Versions<T>,
+}
+
+type Table<K, T> = HashTable<Entry<K, T>>;
+
+#[derive(Debug, Default)]
+struct Shard {
+    accounts: Table<Address, AccountVersion>,
+    slots: Table<(Address, U256), U256>,
+}
+
+/// Versions that transactions published, shared by all workers of a block.
+///
+/// Any method may run on any thread at any time; a lock is held only inside one call and never two at once.
+pub struct MvMemory {
+    hasher: DefaultHashBuilder,
+    filter: Filter,
+    shards: Box<[Mutex<Shard>]>,
+    codes: Mutex<B256Map<Bytecode>>,
+    has_codes: AtomicBool,
+    has_cleared: AtomicBool,
+}
+
+impl std::fmt::Debug for MvMemory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MvMemory").finish_non_exhaustive()
+    }
+}
+
+impl MvMemory {
+    /// An empty memory for a block of `txs` transactions.
+    pub fn new(txs: usize) -> Self {
+        Self {
+            hasher: DefaultHashBuilder::default(),
+            filter: Filter::new(txs * 8),
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            codes: Mutex::default(),
+            has_codes: AtomicBool::new(false),
+            has_cleared: AtomicBool::new(false),
+        }
+    }
+
+    /// The account as the newest transaction below `reader` left it; `None` if none of them published it.
+    pub fn account(&self, address: &Address, reader: TxIndex) -> Option<Option<Account>> {
+        let hash = self.hasher.hash_one(address);
+        if !self.filter.may_contain(hash) {
+            return None;
+        }
+        let shard = self.shard(hash).lock();
+        let entry = shard.accounts.find(hash, |entry| entry.key == *address)?;
+        newest_below(&entry.versions, reader).map(|(_, version)| version.account)
+    }
+
+    /// The slot as the newest transaction below `reader` left it; `None` if none of them published it.
+    pub fn slot(&self, address: &Address, slot: &U256, reader: TxIndex) -> Option<U256> {
+        let hash = self.hasher.hash_one((address, slot));
+        // ORDER: Relaxed, as for the filter: a missed flag is an older value, and validation finds it.
+        let cleared = if self.has_cleared.load(Ordering::Relaxed) { self.cleared_by(address, reader) } else { None };
+        let written = self.filter.may_contain(hash).then(|| {
+            let shard = self.shard(hash).lock();
+            let entry = shard.slots.find(hash, |entry| entry.key.0 == *address && entry.key.1 == *slot)?;
+            newest_below(&entry.versions, reader).copied()
+        });
+        match (written.flatten(), cleared) {
+            (Some((writer, value)), Some(clearer)) if writer >= clearer => Some(value),
+            (_, Some(_)) => Some(U256::ZERO),
+            (Some((_, value)), None) => Some(value),
+            (None, None) => None,
+        }
+    }
+
+    /// Code that a transaction of the block set.
+    pub fn code(&self, hash: &B256) -> Option<Bytecode> {
+        // ORDER: Relaxed, see `slot`. A code hash is read from a version under a shard's lock after its code was stored under
+        // the codes' lock, and the flag was set in between: who holds the hash sees the flag.
+        if !self.has_codes.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.codes.lock().get(hash).cloned()
+    }
+
+    /// Publishes what a run of `index` did, over anything that it published before.
+    pub fn publish(&self, index: TxIndex, run: &Simulation) {
+        for (hash, code) in &run.codes {
+            self.set_code(*hash, code.clone());
+        }
+        for (access, slots) in run.iter() {
+            if is_published(access) {
+                self.publish_account(index, access);
+            }
+            if access.fate != Fate::Destroyed {
+                for slot in slots.iter().filter(|slot| slot.after != slot.seen) {
+                    self.set_slot(index, access.address, slot.slot, slot.after);
+                }
+            }
+        }
+    }
+
+    /// Takes back what an earlier run of `index` published and `now` does not overwrite. Gives the accounts concerned:
+    /// whoever read them may have read what never was.
+    pub fn revoke(&self, index: TxIndex, earlier: &Simulation, now: Option<&Simulation>, revoked: &mut AddressSet) {
+        for (access, slots) in earlier.iter() {
+            let kept = now.and_then(|now| now.iter().find(|(kept, _)| kept.address == access.address));
+            if is_published(access) && !kept.is_some_and(|(kept, _)| is_published(kept)) {
+                self.remove_account(index, &access.address);
+                revoked.insert(access.address);
+            }
+            for slot in slots.iter().filter(|slot| slot.after != slot.seen) {
+                let written = |other: &SlotAccess| other.slot == slot.slot && other.after != other.seen;
+                if !kept.is_some_and(|(_, kept)| kept.iter().any(written)) {
+                    self.remove_slot(index, &access.address, &slot.slot);
+                    revoked.insert(access.address);
+                }
+            }
+        }
+    }
+
+    /// Publishes an account as `index` leaves it.
+    pub fn set_account(&self, index: TxIndex, address: Address, account: Option<Account>) {
+        self.set_version(index, address, AccountVersion { account, storage_cleared: false });
+    }
+
+    /// Publishes a slot as `index` leaves it.
+    pub fn set_slot(&self, index: TxIndex, address: Address, slot: U256, value: U256) {
+        let hash = self.hasher.hash_one((&address, &slot));
+        {
+            let mut shard = self.shard(hash).lock();
+            let rehash = |entry: &Entry<(Address, U256), U256>| self.hasher.hash_one((&entry.key.0, &entry.key.1));
+            let found = shard.slots.entry(hash, |entry| entry.key == (address, slot), rehash);
+            let entry = found.or_insert_with(|| Entry { key: (address, slot), versions: SmallVec::new() });
+            set_version(&mut entry.into_mut().versions, index, value);
+        }
+        self.filter.insert(hash);
+    }
+
+    /// Keeps code for [`Self::code`].
+    pub fn set_code(&self, hash: B256, code: Bytecode) {
+        self.codes.lock().insert(hash, code);
+        // ORDER: Relaxed, see `code`.
+        self.has_codes.store(true, Ordering::Relaxed);
+    }
+
+    fn publish_account(&self, index: TxIndex, access: &AccountAccess) {
+        let account = (access.fate != Fate::Destroyed && !access.after.is_empty()).then_some(access.after);
+        let storage_cleared = matches!(access.fate, Fate::Destroyed | Fate::Created);
+        self.set_version(index, access.address, AccountVersion { account, storage_cleared });
+    }
+
+    fn set_version(&self, index: TxIndex, address: Address, version: AccountVersion) {
+        let hash = self.hasher.hash_one(address);
+        {
+            let mut shard = self.shard(hash).lock();
+            let rehash = |entry: &Entry<Address, AccountVersion>| self.hasher.hash_one(entry.key);
+            let found = shard.accounts.entry(hash, |entry| entry.key == address, rehash);
+            let entry = found.or_insert_with(|| Entry { key: address, versions: SmallVec::new() });
+            set_version(&mut entry.into_mut().versions, index, version);
+        }
+        if version.storage_cleared {
+            // ORDER: Relaxed, see `slot`.
+            self.has_cleared.store(true, Ordering::Relaxed);
+        }
+        self.filter.insert(hash);
+    }
+
+    fn remove_account(&self, index: TxIndex, address: &Address) {
+        let hash = self.hasher.hash_one(address);
+        if let Some(entry) = self.shard(hash).lock().accounts.find_mut(hash, |entry| entry.key == *address) {
+            entry.versions.retain(|(at, _)| *at != index);
+        }
+    }
+
+    fn remove_slot(&self, index: TxIndex, address: &Address, slot: &U256) {
+        let hash = self.hasher.hash_one((address, slot));
+        let mut shard = self.shard(hash).lock();
+        if let Some(entry) = shard.slots.find_mut(hash, |entry| entry.key == (*address, *slot)) {
+            entry.versions.retain(|(at, _)| *at != index);
+        }
+    }
+
+    /// The newest transaction below `reader` that emptied the account's storage.
+    fn cleared_by(&self, address: &Address, reader: TxIndex) -> Option<TxIndex> {
+        let hash = self.hasher.hash_one(address);
+        if !self.filter.may_contain(hash) {
+            return None;
+        }
+        let shard = self.shard(hash).lock();
+        let entry = shard.accounts.find(hash, |entry| entry.key == *address)?;
+        let newest = entry.versions.iter().rev().find(|(index, version)| *index < reader && version.storage_cleared);
+        newest.map(|(index, _)| *index)
+    }
+
+    fn shard(&self, hash: u64) -> &Mutex<Shard> {
+        // The table uses the low bits and the top seven, the filter the low ones: take the shard from between.
+        &self.shards[(hash >> 40) as usize % SHARDS]
+    }
+}
+
+/// Whether others may need the account's new value before it is committed (see the module's doc).
+fn is_published(access: &AccountAccess) -> bool {
+    match access.fate {
+        Fate::Read => false,
+        Fate::Created | Fate::Destroyed => true,
+        Fate::Touched => {
+            let seen = access.seen_or_empty();
+            let changed = access.after != seen;
+            changed && (access.seen.is_none() || seen.has_code() || access.after.has_code())
+        }
+    }
+}
+
+fn newest_below<T>(versions: &Versions<T>, reader: TxIndex) -> Option<&(TxIndex, T)> {
+    versions.iter().rev().find(|(index, _)| *index < reader)
+}
+
+fn set_version<T>(versions: &mut Versions<T>, index: TxIndex, value: T) {
+    match versions.iter().rposition(|(at, _)| *at <= index) {
+        Some(at) if versions[at].0 == index => versions[at].1 = value,
+        Some(at) => versions.insert(at + 1, (index, value)),
+        None => versions.insert(0, (index, value)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(n: u8) -> Address {
+        Address::with_last_byte(n)
+    }
+
+    #[test]
+    fn a_reader_sees_the_newest_version_below_it() {
+        let memory = MvMemory::new(4);
+        let (account, slot) = (address(1), U256::from(7));
+        for index in [5, 1, 3] {
+            memory.set_slot(TxIndex(index), account, slot, U256::from(index * 10));
+        }
+        for (reader, want) in [(0, None), (1, None), (2, Some(10)), (3, Some(10)), (4, Some(30)), (9, Some(50))] {
+            assert_eq!(memory.slot(&account, &slot, TxIndex(reader)), want.map(U256::from), "reader {reader}");
+        }
+        assert_eq!(memory.slot(&address(2), &slot, TxIndex(9)), None);
+    }
+
+    #[test]
+    fn a_second_publication_replaces_the_first() {
+        let memory = MvMemory::new(1);
+        memory.set_slot(TxIndex(2), address(1), U256::ZERO, U256::from(1));
+        memory.set_slot(TxIndex(2), address(1), U256::ZERO, U256::from(9));
+        assert_eq!(memory.slot(&address(1), &U256::ZERO, TxIndex(3)), Some(U256::from(9)));
+    }
+
+    #[test]
+    fn destruction_hides_older_slots_and_shows_newer_ones() {
+        let memory = MvMemory::new(4);
+        let (account, slot) = (address(1), U256::from(7));
+        memory.set_slot(TxIndex(1), account, slot, U256::from(10));
+        memory.set_version(TxIndex(2), account, AccountVersion { account: None, storage_cleared: true });
+        memory.set_slot(TxIndex(4), account, slot, U256::from(40));
+        for (reader, want) in [(2, 10), (3, 0), (4, 0), (5, 40)] {
+            assert_eq!(memory.slot(&account, &slot, TxIndex(reader)), Some(U256::from(want)), "reader {reader}");
+        }
+        assert_eq!(memory.slot(&account, &U256::from(8), TxIndex(3)), Some(U256::ZERO));
+        assert_eq!(memory.account(&account, TxIndex(3)), Some(None));
+    }
+}

@@ -1,0 +1,92 @@
+//! How exactly a run looked at an account: what must still hold for its result to be right.
+//!
+//! Place in the flow: [`crate::execute`] records it, [`crate::effects`] carries it, [`crate::validate`] checks it.
+//! Invariant: a rule is never weaker than what the run depended on. Where that cannot be decided cheaply it is
+//! [`BalanceRule::Exact`].
+//!
+//! Why conditions are enough: ether moves commute as long as every comparison that the run made comes out the same. A run
+//! compares balances in three places only: the fee and value check of the sender, the value of a `CALL`, `CALLCODE` or
+//! `CREATE`, and opcodes that put a balance on the stack. The first two become a lower bound; the third makes the balance
+//! exact. Overflow of an addition is excluded by [`RELATIVE_BALANCE_MAX`].
+
+use alloy_primitives::U256;
+
+/// Balances from here on are never treated as relative, so that no sum of two relative amounts can overflow 256 bits.
+pub const RELATIVE_BALANCE_MAX: U256 = U256::from_limbs([0, 0, 1, 0]);
+
+/// What a run needs of a balance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BalanceRule {
+    /// At least so many wei; zero means that the run does not depend on the balance.
+    AtLeast(U256),
+    /// Exactly the balance that was seen.
+    Exact,
+}
+
+impl Default for BalanceRule {
+    fn default() -> Self {
+        Self::AtLeast(U256::ZERO)
+    }
+}
+
+impl BalanceRule {
+    /// Adds a second demand: the stronger of both holds from now on.
+    pub fn strengthen(&mut self, other: Self) {
+        *self = match (*self, other) {
+            (Self::AtLeast(a), Self::AtLeast(b)) => Self::AtLeast(a.max(b)),
+            _ => Self::Exact,
+        };
+    }
+
+    /// Whether `now` satisfies the rule of a run that saw `seen`.
+    pub fn holds(self, seen: U256, now: U256) -> bool {
+        match self {
+            _ if seen == now => true,
+            Self::Exact => false,
+            Self::AtLeast(least) => now >= least && now < RELATIVE_BALANCE_MAX,
+        }
+    }
+}
+
+/// What a run needs of a nonce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NonceRule {
+    /// Only what emptiness needs: the nonce of an account without code that neither sent, signed nor created.
+    Free,
+    /// The nonce that was seen.
+    Exact,
+    /// The nonce that the transaction names; the run did not look whether the state agrees.
+    Assumed,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stronger_rule_wins_in_any_order() {
+        let least = |wei: u64| BalanceRule::AtLeast(U256::from(wei));
+        for (a, b, want) in [
+            (least(1), least(2), least(2)),
+            (least(2), least(1), least(2)),
+            (least(9), BalanceRule::Exact, BalanceRule::Exact),
+            (BalanceRule::Exact, least(9), BalanceRule::Exact),
+        ] {
+            let mut rule = a;
+            rule.strengthen(b);
+            assert_eq!(rule, want, "{a:?} and {b:?}");
+        }
+    }
+
+    #[test]
+    fn bound_is_inclusive_and_huge_balances_are_exact() {
+        let least = BalanceRule::AtLeast(U256::from(10));
+        let seen = U256::from(50);
+        assert!(least.holds(seen, U256::from(10)));
+        assert!(!least.holds(seen, U256::from(9)));
+        assert!(!least.holds(seen, RELATIVE_BALANCE_MAX));
+        assert!(least.holds(RELATIVE_BALANCE_MAX, RELATIVE_BALANCE_MAX));
+        assert!(!BalanceRule::Exact.holds(seen, U256::from(51)));
+        assert!(BalanceRule::Exact.holds(seen, seen));
+    }
+}

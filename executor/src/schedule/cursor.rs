@@ -1,0 +1,110 @@
+//! The scheduler's atomics, each behind a type that says what it means.
+//!
+//! Place in the flow: only [`super::Schedule`] uses them.
+//! Invariant: no caller sees an `Ordering`; each operation names what it publishes or sees, and its partner.
+
+use crate::{
+    sync::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
+    types::TxIndex,
+};
+
+/// Hands out the positions of a fixed list, each once.
+#[derive(Debug)]
+pub(super) struct Dispenser {
+    next: AtomicUsize,
+    end: usize,
+}
+
+impl Dispenser {
+    pub(super) fn new(end: usize) -> Self {
+        Self { next: AtomicUsize::new(0), end }
+    }
+
+    /// The next position nobody got yet.
+    pub(super) fn take(&self) -> Option<usize> {
+        // ORDER: Relaxed, both. An election: the read-modify-write gives each position to one thread, and publishes nothing.
+        // The early look keeps idle threads from pushing the counter on for ever.
+        if self.next.load(Ordering::Relaxed) >= self.end {
+            return None;
+        }
+        let position = self.next.fetch_add(1, Ordering::Relaxed);
+        (position < self.end).then_some(position)
+    }
+}
+
+/// Transactions that nobody has started yet; at zero, a worker without a task may leave.
+#[derive(Debug)]
+pub(super) struct Unstarted(AtomicUsize);
+
+impl Unstarted {
+    pub(super) fn new(count: usize) -> Self {
+        Self(AtomicUsize::new(count))
+    }
+
+    pub(super) fn start_one(&self) {
+        // ORDER: Relaxed. A counter; who reads zero leaves, and joining the workers publishes everything.
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_zero(&self) -> bool {
+        // ORDER: Relaxed, see `start_one`. A value too high only means another look.
+        self.0.load(Ordering::Relaxed) == 0
+    }
+}
+
+/// How many predecessors a transaction still waits for.
+#[derive(Debug)]
+pub(super) struct Waiting(AtomicU32);
+
+impl Waiting {
+    pub(super) fn new(predecessors: u32) -> Self {
+        Self(AtomicU32::new(predecessors))
+    }
+
+    /// One predecessor is done; true for the last.
+    pub(super) fn release(&self) -> bool {
+        // ORDER: AcqRel. Release: what the predecessor published is visible to whoever starts the transaction; Acquire: the
+        // last releaser passes on what the others published. Partner: the other calls of `release`.
+        self.0.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+}
+
+/// Exclusive end of the committed prefix. Moved by whoever holds the committer, read by all.
+#[derive(Debug)]
+pub(super) struct CommitCursor(AtomicUsize);
+
+impl CommitCursor {
+    pub(super) fn new() -> Self {
+        Self(AtomicUsize::new(0))
+    }
+
+    pub(super) fn publish(&self, end: TxIndex) {
+        // ORDER: Release, pairs with `get`: who sees the end sees that the slots below it are empty.
+        self.0.store(end.as_usize(), Ordering::Release);
+    }
+
+    pub(super) fn get(&self) -> usize {
+        // ORDER: Acquire, pairs with `publish`.
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// Ends the work of all: the block is invalid, or a worker failed.
+#[derive(Debug)]
+pub(super) struct Cancel(AtomicBool);
+
+impl Cancel {
+    pub(super) fn new() -> Self {
+        Self(AtomicBool::new(false))
+    }
+
+    pub(super) fn set(&self) {
+        // ORDER: Relaxed. A wish to stop; the reason is read after the workers were joined.
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_set(&self) -> bool {
+        // ORDER: Relaxed, see `set`.
+        self.0.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,189 @@
+//! The worker loop: who runs what when, and who merges.
+//!
+//! Place in the flow: takes a [`Plan`] and steps (run one transaction, commit one transaction), drives both to the end.
+//! Invariant: every transaction is committed once, in block order, by one thread at a time; a transaction starts when its
+//! planned predecessors are done; whatever the plan says, the work ends.
+//! It does not know revm or state: [`Steps`] is all it sees, so a model checker can drive it on scripted transactions.
+//!
+//! The right to merge is a value, the committer, that lies in a mutex while nobody uses it. A worker that finished a
+//! transaction takes it if the next transaction of the committed prefix is finished, commits what it can, and puts it back.
+//! No lock is held during a run. No finished transaction is forgotten: finishing stores the attempt before it looks for the
+//! committer, and putting back looks for a finished next transaction afterwards; the committer's mutex orders the two.
+
+mod cursor;
+#[cfg(test)]
+mod model;
+mod pool;
+
+use crate::{
+    partition::Plan,
+    sync::{Mutex, spin_loop, yield_now},
+    types::TxIndex,
+};
+use cursor::{Cancel, CommitCursor, Dispenser, Unstarted, Waiting};
+pub use pool::Pool;
+use std::{cmp::Reverse, collections::BinaryHeap, ops::ControlFlow};
+
+/// Looks without work before a waiting worker offers its core to others.
+const SPINS_MAX: u32 = 64;
+
+/// What the scheduler drives.
+pub(crate) trait Steps: Sync {
+    /// What a worker keeps from run to run; made on its own thread.
+    type Worker;
+    /// A finished run on its way to merge.
+    type Attempt: Send;
+    /// The right to merge.
+    type Committer: Send;
+
+    /// The state of a worker.
+    fn worker(&self, worker: usize) -> Self::Worker;
+
+    /// Runs a transaction speculatively and publishes what it did.
+    fn run(&self, worker: &mut Self::Worker, index: TxIndex) -> Self::Attempt;
+
+    /// Commits a transaction, after all before it. `Break` ends the block.
+    fn commit(
+        &self,
+        worker: &mut Self::Worker,
+        committer: &mut Self::Committer,
+        index: TxIndex,
+        attempt: Self::Attempt,
+    ) -> ControlFlow<()>;
+}
+
+/// One block's schedule, shared by its workers.
+pub(crate) struct Schedule<'a, S: Steps> {
+    steps: &'a S,
+    plan: &'a Plan,
+    ready: Dispenser,
+    waiting: Vec<Waiting>,
+    released: Mutex<BinaryHeap<(u64, Reverse<TxIndex>)>>,
+    unstarted: Unstarted,
+    finished: Vec<Mutex<Option<S::Attempt>>>,
+    committed: CommitCursor,
+    committer: Mutex<Option<S::Committer>>,
+    cancel: Cancel,
+}
+
+impl<S: Steps> std::fmt::Debug for Schedule<'_, S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Schedule").field("committed", &self.committed.get()).finish_non_exhaustive()
+    }
+}
+
+impl<'a, S: Steps> Schedule<'a, S> {
+    /// A schedule of `plan`. `ready` holds the attempts that exist already, one entry a transaction; the plan runs the others.
+    pub(crate) fn new(steps: &'a S, plan: &'a Plan, ready: Vec<Option<S::Attempt>>, committer: S::Committer) -> Self {
+        Self {
+            steps,
+            plan,
+            ready: Dispenser::new(plan.ready().len()),
+            waiting: plan.predecessors().iter().map(|count| Waiting::new(*count)).collect(),
+            released: Mutex::default(),
+            unstarted: Unstarted::new(plan.tasks()),
+            finished: ready.into_iter().map(Mutex::new).collect(),
+            committed: CommitCursor::new(),
+            committer: Mutex::new(Some(committer)),
+            cancel: Cancel::new(),
+        }
+    }
+
+    /// Works until nothing is left to start, and merges on the way. Called once on each worker.
+    pub(crate) fn work(&self, worker: usize) {
+        let guard = CancelOnPanic(&self.cancel);
+        let mut state = self.steps.worker(worker);
+        let mut idle = 0;
+        self.merge(&mut state);
+        while !self.cancel.is_set() {
+            if let Some(index) = self.next_task() {
+                idle = 0;
+                self.unstarted.start_one();
+                let attempt = self.steps.run(&mut state, index);
+                self.finish(index, attempt);
+                self.merge(&mut state);
+            } else if self.unstarted.is_zero() {
+                break;
+            } else {
+                wait(&mut idle);
+            }
+        }
+        drop(guard);
+    }
+
+    /// Whether every transaction was committed.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.committed.get() == self.finished.len()
+    }
+
+    /// The committer, after all workers have returned; `None` if a worker panicked while merging.
+    pub(crate) fn into_committer(self) -> Option<S::Committer> {
+        self.committer.into_inner()
+    }
+
+    fn next_task(&self) -> Option<TxIndex> {
+        if self.plan.has_dependencies()
+            && let Some((_, Reverse(index))) = self.released.lock().pop()
+        {
+            return Some(index);
+        }
+        self.ready.take().map(|position| self.plan.ready()[position])
+    }
+
+    fn finish(&self, index: TxIndex, attempt: S::Attempt) {
+        *self.finished[index.as_usize()].lock() = Some(attempt);
+        for successor in self.plan.successors(index) {
+            if self.waiting[successor.as_usize()].release() {
+                self.released.lock().push((self.plan.priority(*successor), Reverse(*successor)));
+            }
+        }
+    }
+
+    /// Commits what is finished, if nobody else is at it.
+    fn merge(&self, state: &mut S::Worker) {
+        while self.next_is_finished() && !self.cancel.is_set() {
+            let Some(mut committer) = self.committer.lock().take() else { return };
+            let flow = self.commit_finished(state, &mut committer);
+            // Put it back in any case: after the block's end it is read, and it says why the block ended.
+            *self.committer.lock() = Some(committer);
+            if flow.is_break() {
+                self.cancel.set();
+            }
+        }
+    }
+
+    fn commit_finished(&self, state: &mut S::Worker, committer: &mut S::Committer) -> ControlFlow<()> {
+        loop {
+            let next = self.committed.get();
+            let Some(slot) = self.finished.get(next) else { return ControlFlow::Continue(()) };
+            let Some(attempt) = slot.lock().take() else { return ControlFlow::Continue(()) };
+            let index = TxIndex::from_usize(next);
+            self.steps.commit(state, committer, index, attempt)?;
+            self.committed.publish(TxIndex(index.0 + 1));
+        }
+    }
+
+    fn next_is_finished(&self) -> bool {
+        self.finished.get(self.committed.get()).is_some_and(|slot| slot.lock().is_some())
+    }
+}
+
+/// Ends the other workers' waiting when a worker unwinds.
+struct CancelOnPanic<'a>(&'a Cancel);
+
+impl Drop for CancelOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.set();
+        }
+    }
+}
+
+fn wait(idle: &mut u32) {
+    if *idle < SPINS_MAX {
+        *idle += 1;
+        spin_loop();
+    } else {
+        yield_now();
+    }
+}

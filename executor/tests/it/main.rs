@@ -1,0 +1,10 @@
+//! Parallel against sequential: one `check_block`, every mode, prediction and worker count.
+
+mod check;
+mod divergences;
+mod faults;
+mod layering;
+mod mainnet;
+mod program;
+mod random;
+mod world;

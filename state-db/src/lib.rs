@@ -1,0 +1,17 @@
+//! Ethereum state for Laminar: sparse Merkle Patricia tries, batched Keccak, and the stores that blocks are read from and
+//! committed to.
+//!
+//! `changes` is what a block does to the state; `keccak` and `trie` make a root of it; `witness` proves one block's state,
+//! `memory` holds a whole one. Both are read through revm's `DatabaseRef`, by any number of threads.
+
+mod changes;
+mod code;
+mod keccak;
+mod memory;
+pub mod trie;
+mod witness;
+
+pub use changes::{Account, AccountChange, BlockChanges, SlotChange, SlotMap};
+pub use keccak::{Dispatch, keccak256_batch, keccak256_batch_with};
+pub use memory::{MemoryState, MemoryStateError, WipedStorage};
+pub use witness::{TouchedKeys, WitnessError, WitnessState};

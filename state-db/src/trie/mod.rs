@@ -1,0 +1,27 @@
+//! Merkle Patricia tries: sparse, changed in place, hashed in batches.
+//!
+//! Place in the flow: a witness, a store or a genesis fills them; a block's changes go in through [`StateTrie`]; a root,
+//! proofs and witnesses come out. Nodes are those of the yellow paper, appendix D, on the types of alloy-trie.
+
+mod build;
+mod decode;
+mod encode;
+mod error;
+mod export;
+mod hash;
+mod node;
+mod ordered;
+mod source;
+mod sparse;
+mod state;
+mod update;
+mod value;
+
+pub use error::{NodeFault, SourceError, StateTrieError, TrieError, TrieOwner};
+pub use hash::hash_tries;
+pub use ordered::{ordered_trie_root, trie_root};
+pub use source::{NoSource, NodeSource};
+pub use sparse::Trie;
+pub use state::StateTrie;
+pub(crate) use state::apply_changes;
+pub use value::TrieValue;

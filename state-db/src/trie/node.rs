@@ -1,0 +1,254 @@
+//! The nodes of one trie in an arena: a slab per kind, and ids that say kind and place.
+//!
+//! Invariants: each id but the root is held by exactly one parent. A node's reference is what stands for it in the parent (its
+//! RLP if shorter than 32 bytes, else its hash), or empty if the node is dirty; above a dirty node all nodes are dirty.
+
+use alloy_trie::{Nibbles, nodes::RlpNode};
+
+/// Kind and place of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Node {
+    /// No node.
+    Empty,
+    /// Only the reference is known.
+    Blinded(u32),
+    /// The end of a path.
+    Leaf(u32),
+    /// A path that all keys below share.
+    Extension(u32),
+    /// A fork.
+    Branch(u32),
+}
+
+/// [`Node`] in four bytes: two bits of kind, thirty of place; all ones for no node.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct NodeId(u32);
+
+const PLACE_BITS: u32 = 30;
+const PLACE_MASK: u32 = (1 << PLACE_BITS) - 1;
+
+impl NodeId {
+    pub(super) const EMPTY: Self = Self(u32::MAX);
+
+    pub(super) fn unpack(self) -> Node {
+        let place = self.0 & PLACE_MASK;
+        match self.0 >> PLACE_BITS {
+            _ if self == Self::EMPTY => Node::Empty,
+            0 => Node::Blinded(place),
+            1 => Node::Leaf(place),
+            2 => Node::Extension(place),
+            _ => Node::Branch(place),
+        }
+    }
+}
+
+impl std::fmt::Debug for NodeId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.unpack().fmt(f)
+    }
+}
+
+impl From<Node> for NodeId {
+    fn from(node: Node) -> Self {
+        match node {
+            Node::Empty => Self::EMPTY,
+            Node::Blinded(place) => Self(place),
+            Node::Leaf(place) => Self(1 << PLACE_BITS | place),
+            Node::Extension(place) => Self(2 << PLACE_BITS | place),
+            Node::Branch(place) => Self(3 << PLACE_BITS | place),
+        }
+    }
+}
+
+/// The end of a path.
+#[derive(Clone, Debug)]
+pub(super) struct Leaf<V> {
+    pub(super) path: Nibbles,
+    pub(super) value: V,
+}
+
+/// A path that all keys below share; its child is a branch.
+#[derive(Clone, Debug)]
+pub(super) struct Extension {
+    pub(super) path: Nibbles,
+    pub(super) child: NodeId,
+}
+
+/// A fork with two children at least.
+#[derive(Clone, Debug)]
+pub(super) struct Branch {
+    pub(super) children: [NodeId; 16],
+    /// Bit `i` is set if child `i` is dirty, so that hashing never looks at clean siblings for it; it may be set where a
+    /// child has gone.
+    pub(super) dirty: u16,
+}
+
+impl Branch {
+    pub(super) const EMPTY_CHILDREN: [NodeId; 16] = [NodeId::EMPTY; 16];
+
+    /// The nibble of the child that is left if the one at `nibble` goes; `None` if two or more are left.
+    pub(super) fn only_other_child(&self, nibble: u8) -> Option<u8> {
+        let mut others = (0..16).zip(&self.children).filter(|(i, child)| *i != nibble && **child != NodeId::EMPTY);
+        let (first, _) = others.next()?;
+        others.next().is_none().then_some(first)
+    }
+
+    /// The dirty children.
+    pub(super) fn dirty_children(&self) -> impl Iterator<Item = NodeId> {
+        let is_dirty = |(i, child): &(usize, &NodeId)| self.dirty >> i & 1 == 1 && **child != NodeId::EMPTY;
+        self.children.iter().enumerate().filter(is_dirty).map(|(_, child)| *child)
+    }
+}
+
+/// Nodes of one kind by place, and their references apart, so that a branch is encoded without loading its children. Freed
+/// places are used again.
+#[derive(Clone, Debug)]
+pub(super) struct Slab<T> {
+    items: Vec<T>,
+    pub(super) references: Vec<RlpNode>,
+    free: Vec<u32>,
+}
+
+impl<T> Default for Slab<T> {
+    fn default() -> Self {
+        Self { items: Vec::new(), references: Vec::new(), free: Vec::new() }
+    }
+}
+
+impl<T> Slab<T> {
+    pub(super) fn insert(&mut self, item: T, reference: RlpNode) -> u32 {
+        if let Some(place) = self.free.pop() {
+            self.items[place as usize] = item;
+            self.references[place as usize] = reference;
+            return place;
+        }
+        let place = self.items.len();
+        assert!(place < PLACE_MASK as usize, "arena of a trie is full: {place} nodes of one kind");
+        self.items.push(item);
+        self.references.push(reference);
+        place as u32
+    }
+
+    /// Gives the place back; the item stays until the place is used again.
+    pub(super) fn release(&mut self, place: u32) {
+        self.free.push(place);
+    }
+
+    pub(super) fn reserve(&mut self, additional: usize) {
+        self.items.reserve(additional);
+        self.references.reserve(additional);
+    }
+
+    pub(super) fn mark_dirty(&mut self, place: u32) {
+        self.references[place as usize] = RlpNode::default();
+    }
+}
+
+impl<T> std::ops::Index<u32> for Slab<T> {
+    type Output = T;
+
+    fn index(&self, place: u32) -> &T {
+        &self.items[place as usize]
+    }
+}
+
+impl<T> std::ops::IndexMut<u32> for Slab<T> {
+    fn index_mut(&mut self, place: u32) -> &mut T {
+        &mut self.items[place as usize]
+    }
+}
+
+/// All nodes of one trie.
+#[derive(Clone, Debug)]
+pub(super) struct Arena<V> {
+    pub(super) blinded: Slab<()>,
+    pub(super) leaves: Slab<Leaf<V>>,
+    pub(super) extensions: Slab<Extension>,
+    pub(super) branches: Slab<Branch>,
+}
+
+impl<V> Default for Arena<V> {
+    fn default() -> Self {
+        Self {
+            blinded: Slab::default(),
+            leaves: Slab::default(),
+            extensions: Slab::default(),
+            branches: Slab::default(),
+        }
+    }
+}
+
+impl<V> Arena<V> {
+    pub(super) fn new_leaf(&mut self, path: Nibbles, value: V) -> NodeId {
+        Node::Leaf(self.leaves.insert(Leaf { path, value }, RlpNode::default())).into()
+    }
+
+    /// An extension, or the child itself if the path is empty.
+    pub(super) fn new_extension(&mut self, path: Nibbles, child: NodeId) -> NodeId {
+        if path.is_empty() {
+            return child;
+        }
+        Node::Extension(self.extensions.insert(Extension { path, child }, RlpNode::default())).into()
+    }
+
+    pub(super) fn new_branch(&mut self, children: [NodeId; 16]) -> NodeId {
+        let dirty = (0..16).filter(|i| self.is_dirty(children[*i])).fold(0, |mask, i| mask | 1 << i);
+        Node::Branch(self.branches.insert(Branch { children, dirty }, RlpNode::default())).into()
+    }
+
+    /// How the parent refers to the node; `None` for a dirty node and for none.
+    pub(super) fn reference(&self, id: NodeId) -> Option<&RlpNode> {
+        let (references, place) = match id.unpack() {
+            Node::Empty => return None,
+            Node::Blinded(place) => (&self.blinded.references, place),
+            Node::Leaf(place) => (&self.leaves.references, place),
+            Node::Extension(place) => (&self.extensions.references, place),
+            Node::Branch(place) => (&self.branches.references, place),
+        };
+        let reference = &references[place as usize];
+        (!reference.is_empty()).then_some(reference)
+    }
+
+    /// Whether there is a node and its reference must be computed.
+    pub(super) fn is_dirty(&self, id: NodeId) -> bool {
+        id != NodeId::EMPTY && self.reference(id).is_none()
+    }
+
+    /// Notes the computed reference of a node whose children are clean; it is clean then.
+    pub(super) fn set_reference(&mut self, id: NodeId, reference: RlpNode) {
+        match id.unpack() {
+            Node::Empty | Node::Blinded(_) => {}
+            Node::Leaf(place) => self.leaves.references[place as usize] = reference,
+            Node::Extension(place) => self.extensions.references[place as usize] = reference,
+            Node::Branch(place) => {
+                self.branches.references[place as usize] = reference;
+                self.branches[place].dirty = 0;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_keep_kind_and_place() {
+        assert_eq!(NodeId::from(Node::Empty).unpack(), Node::Empty);
+        for place in [0, 1, PLACE_MASK - 1] {
+            for node in [Node::Blinded(place), Node::Leaf(place), Node::Extension(place), Node::Branch(place)] {
+                assert_eq!(NodeId::from(node).unpack(), node);
+            }
+        }
+    }
+
+    #[test]
+    fn released_places_are_used_again() {
+        let mut slab = Slab::default();
+        let insert = |slab: &mut Slab<char>, item| slab.insert(item, RlpNode::default());
+        assert_eq!((insert(&mut slab, 'a'), insert(&mut slab, 'b')), (0, 1));
+        slab.release(0);
+        assert_eq!((insert(&mut slab, 'c'), insert(&mut slab, 'd')), (0, 2));
+        assert_eq!((slab[0], slab[1], slab[2]), ('c', 'b', 'd'));
+    }
+}

@@ -1,0 +1,303 @@
+//! A sparse Merkle Patricia trie with keys of 32 bytes: some nodes are known, the others are hashes until they are needed.
+//!
+//! Place in the flow: one for the accounts and one per account with storage; a witness, a store or a genesis fills them, a
+//! block's changes go in, the root comes out.
+//! Invariants: values and root are those of the full trie, or there is an error that names the missing node; an update that
+//! fails leaves the trie as it was, apart from nodes that became known. `insert`, `remove`, `build` and `hash` hold the steps.
+
+use super::{
+    decode::{KEY_NIBBLES, decode_node},
+    error::{NodeFault, TrieError},
+    node::{Arena, Node, NodeId},
+    source::NodeSource,
+    value::TrieValue,
+};
+use alloy_primitives::{B256, keccak256};
+use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, nodes::RlpNode};
+
+/// A sparse trie whose leaves hold `V`.
+#[derive(Clone, Debug)]
+pub struct Trie<V> {
+    pub(super) arena: Arena<V>,
+    pub(super) root: NodeId,
+    /// Scratch of `update`, kept for its memory.
+    pub(super) links: Vec<Link>,
+}
+
+impl<V> Default for Trie<V> {
+    fn default() -> Self {
+        Self { arena: Arena::default(), root: NodeId::EMPTY, links: Vec::new() }
+    }
+}
+
+/// The place that holds a node's id.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Link {
+    Root,
+    Extension(u32),
+    Branch(u32, u8),
+}
+
+impl<V: TrieValue> Trie<V> {
+    /// The trie with this root, of which nothing else is known.
+    pub fn from_root(root: B256) -> Self {
+        let mut trie = Self::default();
+        if root != EMPTY_ROOT_HASH {
+            trie.root = Node::Blinded(trie.arena.blinded.insert((), RlpNode::word_rlp(&root))).into();
+        }
+        trie
+    }
+
+    /// Whether there are no leaves.
+    pub fn is_empty(&self) -> bool {
+        self.root == NodeId::EMPTY
+    }
+
+    /// Whether only the root hash is known.
+    pub fn is_unknown(&self) -> bool {
+        matches!(self.root.unpack(), Node::Blinded(_))
+    }
+
+    /// The value at `key`; `None` only where the trie proves that there is none.
+    ///
+    /// # Errors
+    /// [`TrieError::MissingNode`] if a node on the way is not known.
+    pub fn get(&self, key: &B256) -> Result<Option<&V>, TrieError> {
+        let key = Nibbles::unpack(key);
+        let (mut id, mut depth) = (self.root, 0);
+        loop {
+            match id.unpack() {
+                Node::Empty => return Ok(None),
+                Node::Blinded(place) => {
+                    return Err(TrieError::MissingNode { path: key.slice(..depth), hash: self.blinded_hash(place) });
+                }
+                Node::Leaf(place) => {
+                    let leaf = &self.arena.leaves[place];
+                    return Ok((leaf.path == key.slice(depth..)).then_some(&leaf.value));
+                }
+                Node::Extension(place) => {
+                    let extension = &self.arena.extensions[place];
+                    if !key.slice(depth..).starts_with(&extension.path) {
+                        return Ok(None);
+                    }
+                    depth += extension.path.len();
+                    id = extension.child;
+                }
+                Node::Branch(place) => {
+                    id = self.arena.branches[place].children[usize::from(nibble(&key, depth))];
+                    depth += 1;
+                }
+            }
+        }
+    }
+
+    /// Makes the path to `key` known, as far as it exists, so that [`Self::get`] answers.
+    ///
+    /// # Errors
+    /// A node on the way is missing or malformed, or the source fails.
+    pub fn reveal(&mut self, key: &B256, source: &impl NodeSource) -> Result<(), TrieError> {
+        let key = Nibbles::unpack(key);
+        let (mut link, mut depth) = (Link::Root, 0);
+        loop {
+            match self.resolve(link, || key.slice(..depth), source)?.unpack() {
+                Node::Extension(place) => {
+                    let path = &self.arena.extensions[place].path;
+                    if !key.slice(depth..).starts_with(path) {
+                        return Ok(());
+                    }
+                    depth += path.len();
+                    link = Link::Extension(place);
+                }
+                Node::Branch(place) => {
+                    link = Link::Branch(place, nibble(&key, depth));
+                    depth += 1;
+                }
+                Node::Empty | Node::Leaf(_) | Node::Blinded(_) => return Ok(()),
+            }
+        }
+    }
+
+    /// Makes all nodes known that `source` holds; those that it lacks stay unknown. Returns how many were added.
+    ///
+    /// # Errors
+    /// A node is malformed, the source fails, or there are more than `nodes_max` nodes.
+    pub fn reveal_all(&mut self, source: &impl NodeSource, nodes_max: usize) -> Result<usize, TrieError> {
+        let mut revealed = 0;
+        let mut todo = vec![(Link::Root, Nibbles::new())];
+        while let Some((link, path)) = todo.pop() {
+            let was_blinded = matches!(self.linked(link).unpack(), Node::Blinded(_));
+            let id = match self.resolve(link, || path, source) {
+                Err(TrieError::MissingNode { .. }) => continue,
+                id => id?,
+            };
+            revealed += usize::from(was_blinded);
+            if revealed > nodes_max {
+                return Err(TrieError::TooManyNodes { nodes_max });
+            }
+            match id.unpack() {
+                Node::Extension(place) => {
+                    todo.push((Link::Extension(place), path.join(&self.arena.extensions[place].path)));
+                }
+                Node::Branch(place) => {
+                    let children = (0..16).zip(&self.arena.branches[place].children);
+                    let inner = children.filter(|(_, child)| !matches!(child.unpack(), Node::Empty | Node::Leaf(_)));
+                    todo.extend(inner.map(|(i, _)| (Link::Branch(place, i), child_path(&path, i))));
+                }
+                Node::Empty | Node::Leaf(_) | Node::Blinded(_) => {}
+            }
+        }
+        Ok(revealed)
+    }
+
+    /// Calls `visit` for each known leaf, in order of the keys.
+    pub fn for_each_leaf(&self, mut visit: impl FnMut(B256, &V)) {
+        let mut todo = vec![(self.root, Nibbles::new())];
+        while let Some((id, path)) = todo.pop() {
+            match id.unpack() {
+                Node::Empty | Node::Blinded(_) => {}
+                Node::Leaf(place) => {
+                    let leaf = &self.arena.leaves[place];
+                    let mut key = B256::ZERO;
+                    path.join(&leaf.path).pack_to(&mut key.0);
+                    visit(key, &leaf.value);
+                }
+                Node::Extension(place) => {
+                    let extension = &self.arena.extensions[place];
+                    todo.push((extension.child, path.join(&extension.path)));
+                }
+                Node::Branch(place) => {
+                    let children = &self.arena.branches[place].children;
+                    todo.extend((0..16).zip(children).rev().map(|(i, child)| (*child, child_path(&path, i))));
+                }
+            }
+        }
+    }
+
+    /// The id at a place.
+    pub(super) fn linked(&self, link: Link) -> NodeId {
+        match link {
+            Link::Root => self.root,
+            Link::Extension(place) => self.arena.extensions[place].child,
+            Link::Branch(place, nibble) => self.arena.branches[place].children[usize::from(nibble)],
+        }
+    }
+
+    /// Puts another id at a place.
+    pub(super) fn set_linked(&mut self, link: Link, id: NodeId) {
+        match link {
+            Link::Root => self.root = id,
+            Link::Extension(place) => self.arena.extensions[place].child = id,
+            Link::Branch(place, nibble) => self.arena.branches[place].children[usize::from(nibble)] = id,
+        }
+    }
+
+    /// The node at a place, read from the source if only its hash is known; never [`Node::Blinded`].
+    pub(super) fn resolve(
+        &mut self,
+        link: Link,
+        path: impl Fn() -> Nibbles,
+        source: &impl NodeSource,
+    ) -> Result<NodeId, TrieError> {
+        let id = self.linked(link);
+        let Node::Blinded(place) = id.unpack() else {
+            return Ok(id);
+        };
+        let (path, hash) = (path(), self.blinded_hash(place));
+        let rlp = match source.node(&path, &hash) {
+            Ok(Some(rlp)) => rlp,
+            Ok(None) => return Err(TrieError::MissingNode { path, hash }),
+            Err(source) => return Err(TrieError::Source { path, hash, source }),
+        };
+        let malformed = |fault| TrieError::MalformedNode { path, hash, fault };
+        let id = decode_node(&mut self.arena, &rlp, RlpNode::word_rlp(&hash), path.len()).map_err(malformed)?;
+        if matches!(link, Link::Extension(_)) && !matches!(id.unpack(), Node::Branch(_)) {
+            return Err(malformed(NodeFault::ExtensionChild));
+        }
+        self.arena.blinded.release(place);
+        self.set_linked(link, id);
+        Ok(id)
+    }
+
+    /// The hash behind a blinded node. Shorter nodes stand inside their parent and are never blinded.
+    pub(super) fn blinded_hash(&self, place: u32) -> B256 {
+        let reference = &self.arena.blinded.references[place as usize];
+        reference.as_hash().unwrap_or_else(|| keccak256(reference))
+    }
+}
+
+/// The nibble at `depth`, which is less than the length.
+pub(super) fn nibble(key: &Nibbles, depth: usize) -> u8 {
+    debug_assert!(depth < KEY_NIBBLES, "depth {depth} of a key");
+    key.get(depth).expect("branches stand above the end of a key")
+}
+
+/// The path of a branch's child.
+pub(super) fn child_path(path: &Nibbles, nibble: u8) -> Nibbles {
+    let mut path = *path;
+    path.push(nibble);
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloy_primitives::{Bytes, U256, map::B256Map};
+
+    /// A branch whose 16 children all have this hash.
+    fn branch_of(child: B256) -> Bytes {
+        let children = [&[0xa0][..], child.as_slice()].concat().repeat(16);
+        [&[0xf9, 0x02, 0x11][..], &children, &[0x80]].concat().into()
+    }
+
+    fn add(nodes: &mut B256Map<Bytes>, node: Bytes) -> B256 {
+        let hash = keccak256(&node);
+        nodes.insert(hash, node);
+        hash
+    }
+
+    #[test]
+    fn nodes_that_unfold_without_end_are_refused() {
+        let mut nodes = B256Map::default();
+        let mut root = B256::repeat_byte(1);
+        for _ in 0..12 {
+            root = add(&mut nodes, branch_of(root));
+        }
+        let error = Trie::<U256>::from_root(root).reveal_all(&nodes, nodes.len()).expect_err("16^12 nodes");
+        assert!(matches!(error, TrieError::TooManyNodes { nodes_max: 12 }), "{error}");
+    }
+
+    #[test]
+    fn extension_above_a_leaf_is_refused_when_the_leaf_becomes_known() {
+        let mut nodes = B256Map::default();
+        let mut leaf = Trie::from_sorted(&[(B256::ZERO, U256::MAX)]);
+        leaf.root();
+        // 62 nibbles of extension, of 64; then a leaf's path, whose length cannot be right.
+        let leaf = add(&mut nodes, leaf.proof(&B256::ZERO).remove(0));
+        let extension = [&[0xf8, 0x42, 0xa0, 0x00][..], &[0; 31], &[0xa0], leaf.as_slice()].concat();
+        let root = add(&mut nodes, extension.into());
+        let error = Trie::<U256>::from_root(root).reveal(&B256::ZERO, &nodes).expect_err("no branch");
+        assert!(matches!(error, TrieError::MalformedNode { fault: NodeFault::Depth, .. }), "{error}");
+        assert_eq!(
+            error.to_string(),
+            format!("malformed node at path {:?} with hash {leaf}", Nibbles::unpack([0; 31]))
+        );
+    }
+
+    #[test]
+    fn failing_source_is_passed_on() {
+        struct Broken;
+        impl NodeSource for Broken {
+            fn node(
+                &self,
+                _: &Nibbles,
+                _: &B256,
+            ) -> Result<Option<std::borrow::Cow<'_, [u8]>>, super::super::error::SourceError> {
+                Err("disk on fire".into())
+            }
+        }
+        let mut trie = Trie::<U256>::from_root(B256::repeat_byte(1));
+        let error = trie.insert(&B256::ZERO, U256::MAX, &Broken).expect_err("the source fails");
+        assert_eq!(std::error::Error::source(&error).expect("the cause").to_string(), "disk on fire");
+        assert!(trie.is_unknown());
+    }
+}

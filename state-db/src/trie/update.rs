@@ -1,0 +1,183 @@
+//! Insert and remove: one walk down, then a local change.
+//!
+//! Invariant: a step that needs an unknown node asks for it before anything is changed. The nodes above a change are dirty.
+
+use super::{
+    error::TrieError,
+    node::{Branch, Node, NodeId},
+    source::NodeSource,
+    sparse::{Link, Trie, nibble},
+    value::TrieValue,
+};
+use alloy_primitives::B256;
+use alloy_trie::Nibbles;
+
+impl<V: TrieValue> Trie<V> {
+    /// Sets the value at `key`.
+    ///
+    /// # Errors
+    /// A node on the way is missing or malformed, or the source fails.
+    pub fn insert(&mut self, key: &B256, value: V, source: &impl NodeSource) -> Result<(), TrieError> {
+        self.upsert(key, source, |_| value)
+    }
+
+    /// Sets the value at `key` to what `value` makes of the present one.
+    ///
+    /// # Errors
+    /// A node on the way is missing or malformed, or the source fails.
+    pub fn upsert(
+        &mut self,
+        key: &B256,
+        source: &impl NodeSource,
+        value: impl FnOnce(Option<&V>) -> V,
+    ) -> Result<(), TrieError> {
+        let key = Nibbles::unpack(key);
+        let (end, depth) = self.descend(&key, source)?;
+        let rest = key.slice(depth..);
+        let node = match end.unpack() {
+            Node::Leaf(place) if self.arena.leaves[place].path == rest => {
+                let leaf = &mut self.arena.leaves[place];
+                let value = value(Some(&leaf.value));
+                if leaf.value == value {
+                    return Ok(());
+                }
+                leaf.value = value;
+                self.arena.leaves.mark_dirty(place);
+                end
+            }
+            Node::Leaf(place) => {
+                let path = self.arena.leaves[place].path;
+                let shared = path.common_prefix_length(&rest);
+                self.arena.leaves[place].path = path.slice(shared + 1..);
+                self.arena.leaves.mark_dirty(place);
+                self.fork(path, end, rest, value(None))
+            }
+            Node::Extension(place) => {
+                let path = self.arena.extensions[place].path;
+                let shared = path.common_prefix_length(&rest);
+                let child = self.arena.extensions[place].child;
+                self.arena.extensions.release(place);
+                let below = self.arena.new_extension(path.slice(shared + 1..), child);
+                self.fork(path, below, rest, value(None))
+            }
+            Node::Empty | Node::Blinded(_) | Node::Branch(_) => self.arena.new_leaf(rest, value(None)),
+        };
+        self.replace_end(node);
+        Ok(())
+    }
+
+    /// Removes the value at `key`; says whether there was one.
+    ///
+    /// # Errors
+    /// A node on the way, or the sibling that a branch with two children collapses into, is missing or malformed, or the
+    /// source fails.
+    pub fn remove(&mut self, key: &B256, source: &impl NodeSource) -> Result<bool, TrieError> {
+        let key = Nibbles::unpack(key);
+        let (end, depth) = self.descend(&key, source)?;
+        let Node::Leaf(leaf) = end.unpack() else {
+            return Ok(false);
+        };
+        if self.arena.leaves[leaf].path != key.slice(depth..) {
+            return Ok(false);
+        }
+        let collapse = match self.links.last() {
+            Some(Link::Branch(branch, gone)) => {
+                self.arena.branches[*branch].only_other_child(*gone).map(|left| (*branch, left))
+            }
+            _ => None,
+        };
+        if let Some((branch, left)) = collapse {
+            let path = || key.slice(..depth - 1).join(&Nibbles::from_nibbles([left]));
+            self.resolve(Link::Branch(branch, left), path, source)?;
+            self.collapse(branch, left);
+        } else {
+            self.replace_end(NodeId::EMPTY);
+        }
+        self.arena.leaves.release(leaf);
+        Ok(true)
+    }
+
+    /// Walks towards `key` until it ends in nothing, in a leaf, or in an extension that leads elsewhere; returns that node
+    /// and the nibbles above it. Leaves in `links` the places of the nodes from the root to it.
+    fn descend(&mut self, key: &Nibbles, source: &impl NodeSource) -> Result<(NodeId, usize), TrieError> {
+        self.links.clear();
+        let (mut link, mut depth) = (Link::Root, 0);
+        loop {
+            let id = self.resolve(link, || key.slice(..depth), source)?;
+            self.links.push(link);
+            match id.unpack() {
+                Node::Empty | Node::Leaf(_) | Node::Blinded(_) => return Ok((id, depth)),
+                Node::Extension(place) => {
+                    let path = &self.arena.extensions[place].path;
+                    if !key.slice(depth..).starts_with(path) {
+                        return Ok((id, depth));
+                    }
+                    depth += path.len();
+                    link = Link::Extension(place);
+                }
+                Node::Branch(place) => {
+                    link = Link::Branch(place, nibble(key, depth));
+                    depth += 1;
+                }
+            }
+        }
+    }
+
+    /// A branch between the node `below`, whose path was `path`, and a new leaf at `rest`; an extension above it for what
+    /// both share.
+    fn fork(&mut self, path: Nibbles, below: NodeId, rest: Nibbles, value: V) -> NodeId {
+        let shared = path.common_prefix_length(&rest);
+        let mut children = Branch::EMPTY_CHILDREN;
+        children[usize::from(nibble(&path, shared))] = below;
+        children[usize::from(nibble(&rest, shared))] = self.arena.new_leaf(rest.slice(shared + 1..), value);
+        let branch = self.arena.new_branch(children);
+        self.arena.new_extension(rest.slice(..shared), branch)
+    }
+
+    /// Replaces `branch` by its only child left, which is known; an extension above melts into the result.
+    fn collapse(&mut self, branch: u32, left: u8) {
+        let child = self.arena.branches[branch].children[usize::from(left)];
+        self.arena.branches.release(branch);
+        // The place of the removed leaf; now the end is the branch.
+        self.links.pop();
+        let mut path = Nibbles::from_nibbles([left]);
+        if let Some(Link::Extension(place)) = self.links.last().copied() {
+            path = self.arena.extensions[place].path.join(&path);
+            self.arena.extensions.release(place);
+            self.links.pop();
+        }
+        let node = match child.unpack() {
+            Node::Leaf(place) => {
+                let leaf = &mut self.arena.leaves[place];
+                leaf.path = path.join(&leaf.path);
+                self.arena.leaves.mark_dirty(place);
+                child
+            }
+            Node::Extension(place) => {
+                let extension = &mut self.arena.extensions[place];
+                extension.path = path.join(&extension.path);
+                self.arena.extensions.mark_dirty(place);
+                child
+            }
+            Node::Branch(_) | Node::Blinded(_) | Node::Empty => self.arena.new_extension(path, child),
+        };
+        self.replace_end(node);
+    }
+
+    /// Puts a dirty node, or none, where the last link leads, and marks all nodes above dirty.
+    fn replace_end(&mut self, node: NodeId) {
+        if let Some(link) = self.links.last() {
+            self.set_linked(*link, node);
+        }
+        for link in &self.links {
+            match *link {
+                Link::Root => {}
+                Link::Extension(place) => self.arena.extensions.mark_dirty(place),
+                Link::Branch(place, nibble) => {
+                    self.arena.branches.mark_dirty(place);
+                    self.arena.branches[place].dirty |= 1 << nibble;
+                }
+            }
+        }
+    }
+}

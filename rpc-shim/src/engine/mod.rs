@@ -1,0 +1,16 @@
+//! The Engine API without a server: parameters in, statuses out.
+//!
+//! Place in the flow: above the chain; the server hands parameters in and writes answers out, the conformance runner does the
+//! same with the official fixtures.
+//! Invariant: a call that is refused by an error changes nothing; an invalid payload is remembered, never executed twice.
+//! Source: execution-apis `src/engine/{paris,shanghai,cancun,prague,amsterdam}.md`.
+
+mod payload;
+mod status;
+mod tracker;
+mod version;
+
+pub use payload::{ExecutionPayload, NewPayload, PayloadFault};
+pub use status::{PayloadStatus, Status};
+pub use tracker::{Engine, ForkchoiceState};
+pub use version::NewPayloadVersion;

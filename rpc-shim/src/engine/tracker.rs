@@ -1,0 +1,144 @@
+//! The calls that follow a consensus client: new payloads and fork choices.
+//!
+//! Place in the flow: the top of `engine`; the server locks it for one call at a time.
+//! Invariant: the head moves by fork choice alone; a payload that was found invalid stays so, and so does what builds on it.
+
+use super::{
+    payload::NewPayload,
+    status::{PayloadStatus, Status},
+    version::NewPayloadVersion,
+};
+use crate::{
+    error::{Code, Refusal},
+    node::{Chain, ImportError, InvalidBlock, Ready},
+};
+use alloy_primitives::{B256, map::B256Map};
+use laminar_executor::Knowledge;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// Invalid blocks that are remembered; above it all are forgotten, which costs a second execution at most.
+const INVALID_MAX: usize = 4096;
+
+/// `ForkchoiceStateV1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ForkchoiceState {
+    /// The new head.
+    pub head_block_hash: B256,
+    /// A block that is unlikely to be undone; zero for none.
+    pub safe_block_hash: B256,
+    /// A block that cannot be undone; zero for none.
+    pub finalized_block_hash: B256,
+}
+
+/// A chain that follows a consensus client.
+#[derive(Debug)]
+pub struct Engine {
+    chain: Chain,
+    /// Blocks found invalid, with their newest valid ancestor.
+    invalid: B256Map<B256>,
+}
+
+impl Engine {
+    /// Follows on `chain`.
+    pub fn new(chain: Chain) -> Self {
+        Self { chain, invalid: B256Map::default() }
+    }
+
+    /// The chain.
+    pub const fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    /// The chain, for reads that move its state.
+    pub const fn chain_mut(&mut self) -> &mut Chain {
+        &mut self.chain
+    }
+
+    /// `engine_newPayload`. A delivered access list is what is known of the block.
+    ///
+    /// # Errors
+    /// Parameters or a fork that the version does not take, or a failure of ours; nothing has changed.
+    pub fn new_payload(&mut self, version: NewPayloadVersion, params: &[Value]) -> Result<PayloadStatus, Refusal> {
+        self.new_payload_with(version, params, |ready| match ready.access_list {
+            Some(list) => Knowledge::BlockAccessList(list.clone()),
+            None => Knowledge::Nothing,
+        })
+    }
+
+    /// `engine_newPayload`; `foresee` says what is known of the block, which changes speed only.
+    ///
+    /// # Errors
+    /// As for [`Self::new_payload`].
+    pub fn new_payload_with(
+        &mut self,
+        version: NewPayloadVersion,
+        params: &[Value],
+        foresee: impl FnOnce(&Ready<'_>) -> Knowledge,
+    ) -> Result<PayloadStatus, Refusal> {
+        let call = NewPayload::from_params(version, params)?;
+        version.check(self.chain.spec(), &call)?;
+        let delivered = match call.into_delivered() {
+            Ok(delivered) => delivered,
+            Err(fault) => return Ok(PayloadStatus { status: Status::Malformed(fault), latest_valid_hash: None }),
+        };
+        let parent = delivered.block.header.parent_hash;
+        if let Some(status) = self.invalid_ancestor(parent) {
+            self.remember_invalid(delivered.block.header.hash_slow(), status.latest_valid_hash);
+            return Ok(status);
+        }
+        match self.chain.import_with(delivered, foresee) {
+            Ok(imported) => Ok(PayloadStatus::valid(imported.hash())),
+            Err(ImportError::Invalid(invalid)) => Ok(self.refuse(invalid, parent)),
+            Err(ImportError::UnknownParent { .. }) => Ok(PayloadStatus::syncing()),
+            Err(error) => Err(Refusal::internal(&error)),
+        }
+    }
+
+    /// `engine_forkchoiceUpdated` without payload attributes.
+    ///
+    /// # Errors
+    /// -38002 if the safe or the finalised block is not an ancestor of the head; the head stays.
+    pub fn forkchoice_updated(&mut self, state: &ForkchoiceState) -> Result<PayloadStatus, Refusal> {
+        let head = state.head_block_hash;
+        if let Some(status) = self.invalid_ancestor(head) {
+            return Ok(status);
+        }
+        if self.chain.tree().get(&head).is_none() {
+            return Ok(PayloadStatus::syncing());
+        }
+        for (name, hash) in [("finalized", state.finalized_block_hash), ("safe", state.safe_block_hash)] {
+            if !hash.is_zero() && !self.chain.tree().branch(head).any(|record| record.hash() == hash) {
+                let message = format!("{name} block {hash} is not an ancestor of the head");
+                return Err(Refusal { code: Code::InvalidForkchoiceState, message });
+            }
+        }
+        self.chain.set_head(head).map_err(|error| Refusal::internal(&error))?;
+        Ok(PayloadStatus::valid(head))
+    }
+
+    fn invalid_ancestor(&self, hash: B256) -> Option<PayloadStatus> {
+        let valid = self.invalid.get(&hash)?;
+        Some(PayloadStatus { status: Status::InvalidAncestor { ancestor: hash }, latest_valid_hash: Some(*valid) })
+    }
+
+    fn refuse(&mut self, invalid: InvalidBlock, parent: B256) -> PayloadStatus {
+        // CONSENSUS: Engine API, a proof-of-work parent is named as the zero hash.
+        let is_stake = self.chain.tree().get(&parent).is_some_and(|parent| {
+            self.chain.spec().rules_for(&parent.header).is_post_merge()
+        });
+        let latest_valid_hash = Some(if is_stake { parent } else { B256::ZERO });
+        if let Some(hash) = invalid.hash {
+            self.remember_invalid(hash, latest_valid_hash);
+        }
+        PayloadStatus { status: Status::Invalid(invalid), latest_valid_hash }
+    }
+
+    fn remember_invalid(&mut self, hash: B256, valid: Option<B256>) {
+        if self.invalid.len() >= INVALID_MAX {
+            self.invalid.clear();
+        }
+        self.invalid.insert(hash, valid.unwrap_or_default());
+    }
+}

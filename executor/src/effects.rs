@@ -112,6 +112,12 @@ pub struct Transfer {
     pub sender: Account,
     /// The recipient as it was seen; `None` if it did not exist.
     pub recipient: Option<Account>,
+    /// What the sender must own for the transaction to be valid: gas limit at the highest price, and the value; in wei.
+    pub required: U256,
+    /// What the sender pays for gas, in wei.
+    pub charge: U256,
+    /// What the beneficiary earns, in wei.
+    pub fee: U256,
 }
 
 /// What a worker hands to merge.

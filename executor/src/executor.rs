@@ -99,7 +99,7 @@ impl BlockExecutor {
         let path = self.path(prepared.block_env.gas_limit, prepared, &knowledge);
         let (mut committer, stats) = self.run(path, around, committer, knowledge, clock)?;
         let receipts = committer.take_receipts();
-        Ok(outcome(committer, receipts, Requests::default(), stats))
+        Ok(outcome(prepared, committer, receipts, Requests::default(), stats))
     }
 
     /// Simulates every transaction of the block alone on `parent`, the state after the block's parent: what a mempool
@@ -119,9 +119,12 @@ impl BlockExecutor {
         if path == Path::Sequential {
             return self.run_sequentially(around, committer);
         }
+        let presimulates = self.config.predict == Predict::Presimulate;
         let (known, spans) = self.predict(around, knowledge, clock)?;
         let (committer, mut stats) = parallel::run(&self.pool, around, known, committer, clock)?;
         stats.timeline.extend(spans);
+        // Simulations inside the block's time are runs like any other.
+        stats.incarnations += if presimulates { around.block.txs.len() as u64 } else { 0 };
         Ok((committer, stats))
     }
 
@@ -192,11 +195,17 @@ fn finish<DB: DatabaseRef>(
         let mut state = committer.after_transactions(around);
         system_calls::after_transactions(rules, block, &receipts, &mut state)?
     };
-    Ok(outcome(committer, receipts, requests, stats))
+    Ok(outcome(around.block, committer, receipts, requests, stats))
 }
 
-fn outcome(committer: Committer, receipts: Vec<Receipt>, requests: Requests, mut stats: Stats) -> Outcome {
-    let committed = committer.finish();
+fn outcome(
+    block: &PreparedBlock,
+    committer: Committer,
+    receipts: Vec<Receipt>,
+    requests: Requests,
+    mut stats: Stats,
+) -> Outcome {
+    let committed = committer.finish(block);
     stats.transfers = committed.transfers;
     Outcome {
         receipts,

@@ -47,6 +47,13 @@ struct Delivered {
     attempt: Attempt,
     /// Made before scheduling began: adopted if it holds.
     from_before: bool,
+    /// What few runs have.
+    rare: Option<Box<Rare>>,
+}
+
+/// What few runs have beside their result.
+#[derive(Default)]
+struct Rare {
     /// Accounts whose published versions this run took back.
     revoked: AddressSet,
     span: Option<Span>,
@@ -54,7 +61,7 @@ struct Delivered {
 
 impl Delivered {
     fn from_before(attempt: Attempt) -> Self {
-        Self { attempt, from_before: true, revoked: AddressSet::default(), span: None }
+        Self { attempt, from_before: true, rare: None }
     }
 }
 
@@ -200,7 +207,8 @@ impl<'a, DB: DatabaseRef + Sync> Steps for Job<'a, DB> {
         {
             self.memory.revoke(index, &published, run, &mut revoked);
         }
-        Delivered { attempt, from_before: false, revoked, span }
+        let rare = (!revoked.is_empty() || span.is_some()).then(|| Box::new(Rare { revoked, span }));
+        Delivered { attempt, from_before: false, rare }
     }
 
     fn commit(
@@ -210,7 +218,8 @@ impl<'a, DB: DatabaseRef + Sync> Steps for Job<'a, DB> {
         index: TxIndex,
         delivered: Delivered,
     ) -> ControlFlow<()> {
-        let Delivered { attempt, from_before, revoked, span } = delivered;
+        let Delivered { attempt, from_before, rare } = delivered;
+        let Rare { revoked, span } = rare.map(|rare| *rare).unwrap_or_default();
         let was_run = !from_before;
         let has_result = !matches!(attempt, Attempt::Refused);
         writer.committer.revoke(revoked);

@@ -8,19 +8,19 @@ use crate::{
     env::PreparedBlock,
     error::ExecuteError,
     location::Location,
-    system_calls::{self, SystemCallOutput, SystemState},
+    system_calls::{self, SYSTEM_CALL_GAS, SystemCallOutput, SystemState},
     types::{Block, Receipt, TxIndex},
 };
 use alloy_eips::eip7685::Requests;
 use alloy_primitives::{Address, B256, Bytes, U256, map::AddressMap};
 use laminar_state_db::{Account, SlotMap};
 use revm::{
-    Context, Database, DatabaseRef, ExecuteEvm, Journal, MainBuilder, MainnetEvm, SystemCallEvm,
+    Context, Database, DatabaseRef, ExecuteEvm, Journal, MainBuilder, MainnetEvm,
     bytecode::Bytecode,
-    context::{BlockEnv, CfgEnv, LocalContext, TxEnv, result::EVMError},
+    context::{BlockEnv, CfgEnv, ContextSetters, LocalContext, TxEnv, result::EVMError},
     context_interface::JournalTr,
     database_interface::DBErrorMarker,
-    handler::SYSTEM_ADDRESS,
+    handler::{Handler, MainnetHandler, SYSTEM_ADDRESS, SystemCallTx},
     primitives::hardfork::SpecId,
     state::{Account as JournalAccount, AccountInfo, EvmState},
 };
@@ -263,11 +263,15 @@ impl<DB: DatabaseRef> SystemState for LeanState<'_, '_, DB> {
         if !self.has_code(to)? {
             return Ok(None);
         }
-        let mut done = self.0.system_call(to, input).map_err(|error| at(TxIndex(0), error))?;
-        done.state.remove(&SYSTEM_ADDRESS);
-        self.state().commit(done.state);
-        let output = done.result.output().cloned().unwrap_or_default();
-        Ok(Some(SystemCallOutput { success: done.result.is_success(), output }))
+        // CONSENSUS: 30 million gas; revm's own default has more, for a later fork.
+        self.0.ctx.set_tx(TxEnv { gas_limit: SYSTEM_CALL_GAS, ..TxEnv::new_system_tx(to, input) });
+        let result = MainnetHandler::<_, EVMError<ReadError>, _>::default().run_system_call(self.0);
+        let result = result.map_err(|error| at(TxIndex(0), error))?;
+        let mut state = self.0.finalize();
+        state.remove(&SYSTEM_ADDRESS);
+        self.state().commit(state);
+        let output = result.output().cloned().unwrap_or_default();
+        Ok(Some(SystemCallOutput { success: result.is_success(), output }))
     }
 
     fn has_code(&mut self, address: Address) -> Result<bool, ExecuteError> {

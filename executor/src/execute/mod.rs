@@ -18,7 +18,7 @@ use crate::{
     error::ExecuteError,
     mv_memory::MvMemory,
     read_set::NonceRule,
-    system_calls::SystemCallOutput,
+    system_calls::{SYSTEM_CALL_GAS, SystemCallOutput},
     types::TxIndex,
 };
 use alloy_primitives::{Address, Bytes, U256};
@@ -40,7 +40,8 @@ use revm::{
     primitives::hardfork::SpecId,
     state::EvmState,
 };
-pub(crate) use transfer::{PlainTransfer, TRANSFER_GAS};
+use transfer::PlainTransfer;
+pub(crate) use transfer::{TRANSFER_GAS, stands_on};
 pub use view::ViewError;
 use view::{StateView, Turn};
 
@@ -76,7 +77,7 @@ impl<'a, DB: DatabaseRef> Instance<'a, DB> {
     pub(crate) fn speculate(&mut self, index: TxIndex) -> Attempt {
         let tx = &self.block.txs[index.as_usize()];
         match self.try_transfer(index, tx) {
-            Ok(Some((_, ends))) => return Attempt::Transfer(ends),
+            Ok(Some(transfer)) => return Attempt::Transfer(transfer),
             Ok(None) => {}
             Err(_) => return Attempt::Refused,
         }
@@ -99,10 +100,10 @@ impl<'a, DB: DatabaseRef> Instance<'a, DB> {
     }
 
     fn run_committed(&mut self, index: TxIndex, tx: &'a TxEnv) -> Result<Attempt, ExecuteError> {
-        if let Some((plain, ends)) = self.try_transfer(index, tx)?
-            && plain.stands_on(ends.sender, ends.recipient)
+        if let Some(transfer) = self.try_transfer(index, tx)?
+            && stands_on(tx, &transfer, &transfer.sender, transfer.recipient)
         {
-            return Ok(Attempt::Transfer(ends));
+            return Ok(Attempt::Transfer(transfer));
         }
         match self.run(index, tx) {
             Ok(run) => Ok(Attempt::Simulation(Box::new(run))),
@@ -112,15 +113,19 @@ impl<'a, DB: DatabaseRef> Instance<'a, DB> {
         }
     }
 
-    /// A plain transfer and its ends, if the sender exists and neither end has code: then nothing needs to run.
-    fn try_transfer(&mut self, index: TxIndex, tx: &TxEnv) -> Result<Option<(PlainTransfer, Transfer)>, ViewError> {
+    /// A plain transfer with its ends, if the sender exists and neither end has code: then nothing needs to run.
+    fn try_transfer(&mut self, index: TxIndex, tx: &TxEnv) -> Result<Option<Transfer>, ViewError> {
         let Some(plain) = PlainTransfer::of(tx, &self.evm.ctx.block, &self.evm.ctx.cfg) else { return Ok(None) };
         let view = self.view();
-        view.begin(Turn { index, sender: plain.sender, nonce: plain.nonce });
-        let Some(sender) = view.account(plain.sender)? else { return Ok(None) };
+        view.begin(Turn { index, sender: tx.caller, nonce: tx.nonce });
+        let Some(sender) = view.account(tx.caller)? else { return Ok(None) };
+        if sender.has_code() {
+            return Ok(None);
+        }
         let recipient = view.account(plain.recipient)?;
-        let without_code = !sender.has_code() && !recipient.is_some_and(|account| account.has_code());
-        Ok(without_code.then_some((plain, Transfer { sender, recipient })))
+        let PlainTransfer { required, charge, fee, .. } = plain;
+        let with_code = recipient.is_some_and(|account| account.has_code());
+        Ok((!with_code).then_some(Transfer { sender, recipient, required, charge, fee }))
     }
 
     fn run(&mut self, index: TxIndex, tx: &'a TxEnv) -> Result<Simulation, RunError> {
@@ -165,7 +170,9 @@ pub(crate) fn system_call<DB: DatabaseRef>(
     let memory = MvMemory::new(0);
     let mut view = StateView::new(parent, &memory);
     view.committed = Some(std::mem::take(state));
-    let mut evm: Evm<'_, DB, TxEnv> = context(block, view, TxEnv::new_system_tx(to, input)).build_mainnet();
+    // CONSENSUS: EIP-4788 and others give a system call 30 million gas; revm's own default has more, for a later fork.
+    let tx = TxEnv { gas_limit: SYSTEM_CALL_GAS, ..TxEnv::new_system_tx(to, input) };
+    let mut evm: Evm<'_, DB, TxEnv> = context(block, view, tx).build_mainnet();
     let outcome = MainnetHandler::<_, RunError, _>::default().run_system_call(&mut evm);
     let journal = &mut evm.ctx.journaled_state;
     *state = journal.database.committed.take().expect("a run keeps the committed prefix in its view");

@@ -5,6 +5,7 @@
 //! Invariant: where a transfer is called plain, revm would end in success with 21,000 gas, no refund and no log, and move
 //! exactly value and fee. Everything that revm would refuse is not plain, so that revm words the refusal.
 
+use crate::effects::Transfer;
 use alloy_primitives::{Address, TxKind, U256};
 use laminar_state_db::Account;
 use revm::{
@@ -18,17 +19,14 @@ pub(crate) const TRANSFER_GAS: u64 = 21_000;
 
 /// The amounts of a plain transfer.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct PlainTransfer {
-    pub(crate) sender: Address,
-    pub(crate) recipient: Address,
-    pub(crate) nonce: u64,
-    pub(crate) value: U256,
+pub(super) struct PlainTransfer {
+    pub(super) recipient: Address,
     /// What the sender must own for the transaction to be valid: gas limit at the highest price, and the value.
-    pub(crate) required: U256,
+    pub(super) required: U256,
     /// What the sender pays for gas.
-    pub(crate) charge: U256,
+    pub(super) charge: U256,
     /// What the beneficiary earns.
-    pub(crate) fee: U256,
+    pub(super) fee: U256,
 }
 
 impl PlainTransfer {
@@ -36,7 +34,7 @@ impl PlainTransfer {
     ///
     /// CONSENSUS: the static checks of `validate_env`: chain id (EIP-155), gas limit against block and cap (EIP-7825), price
     /// against base fee (EIP-1559), intrinsic and floor gas (both 21,000 without data, EIP-7623).
-    pub(crate) fn of(tx: &TxEnv, block: &BlockEnv, cfg: &CfgEnv) -> Option<Self> {
+    pub(super) fn of(tx: &TxEnv, block: &BlockEnv, cfg: &CfgEnv) -> Option<Self> {
         let TxKind::Call(recipient) = tx.kind else { return None };
         let base_fee = u128::from(block.basefee);
         let priced = match tx.tx_type {
@@ -71,10 +69,7 @@ impl PlainTransfer {
         let price = tx.effective_gas_price(base_fee);
         let earned = if cfg.spec.is_enabled_in(SpecId::LONDON) { price - base_fee } else { price };
         Some(Self {
-            sender: tx.caller,
             recipient,
-            nonce: tx.nonce,
-            value: tx.value,
             required: tx.max_balance_spending().ok()?,
             charge: U256::from(price) * U256::from(TRANSFER_GAS),
             fee: U256::from(earned) * U256::from(TRANSFER_GAS),
@@ -82,12 +77,10 @@ impl PlainTransfer {
     }
 }
 
-impl PlainTransfer {
-    /// Whether the transfer is valid and plain between `sender` and `recipient` as they are.
-    pub(crate) fn stands_on(&self, sender: Account, recipient: Option<Account>) -> bool {
-        let sender_can_pay = !sender.has_code() && sender.nonce == self.nonce && sender.balance >= self.required;
-        sender_can_pay && !recipient.is_some_and(|account| account.has_code())
-    }
+/// Whether `transfer` is valid and plain between `sender` and `recipient` as they are.
+pub(crate) fn stands_on(tx: &TxEnv, transfer: &Transfer, sender: &Account, recipient: Option<Account>) -> bool {
+    let sender_can_pay = !sender.has_code() && sender.nonce == tx.nonce && sender.balance >= transfer.required;
+    sender_can_pay && !recipient.is_some_and(|account| account.has_code())
 }
 
 /// Every precompile up to Osaka has an address below 2^16 (EIP-7951 ends at 0x100).

@@ -7,11 +7,11 @@ use super::access_list::AccessListBuilder;
 use crate::{
     block_state::{BlockState, clear_storage, write_slot},
     effects::{AccountAccess, Fate, Simulation, SlotAccess, Transfer},
-    execute::PlainTransfer,
+    execute::stands_on,
 };
-use alloy_primitives::{Address, Bytes, U256};
+use alloy_primitives::{Address, Bytes, TxKind, U256};
 use laminar_state_db::Account;
-use revm::bytecode::Bytecode;
+use revm::{bytecode::Bytecode, context::TxEnv};
 
 /// The committed prefix with what folding into it needs.
 #[derive(Debug)]
@@ -76,18 +76,26 @@ impl Ledger {
         }
     }
 
-    /// Folds a plain transfer whose ends are `sender` and `recipient` on the committed prefix.
-    pub(super) fn fold_transfer(&mut self, step: u64, plain: &PlainTransfer, seen: Transfer) {
-        let change = self.state.entry(plain.sender, Some(seen.sender));
-        let before = change.after;
-        let mut sender = before.unwrap_or_default();
-        sender.nonce += 1;
-        sender.balance -= plain.value + plain.charge;
-        change.after = Some(sender);
-        if let Some(list) = &mut self.access_list {
-            list.account(step, plain.sender, before, Some(sender));
+    /// Folds a plain transfer if it stands between its ends as they are; false if it does not, and then nothing changed.
+    pub(super) fn try_fold_transfer(&mut self, step: u64, tx: &TxEnv, transfer: &Transfer) -> bool {
+        let TxKind::Call(recipient) = tx.kind else { return false };
+        let change = self.state.entry(tx.caller, Some(transfer.sender));
+        let Some(before) = change.after else { return false };
+        if !stands_on(tx, transfer, &before, None) {
+            return false;
         }
-        self.credit(step, plain.recipient, seen.recipient, plain.value);
+        let sender =
+            Account { nonce: before.nonce + 1, balance: before.balance - tx.value - transfer.charge, ..before };
+        change.after = Some(sender);
+        if self.state.entry(recipient, transfer.recipient).after.is_some_and(|account| account.has_code()) {
+            self.state.entry(tx.caller, None).after = Some(before);
+            return false;
+        }
+        if let Some(list) = &mut self.access_list {
+            list.account(step, tx.caller, Some(before), Some(sender));
+        }
+        self.credit(step, recipient, transfer.recipient, tx.value);
+        true
     }
 
     /// Adds `wei` to an account, which counts as touching it. `parent` is used if the block has not written it yet.

@@ -14,7 +14,7 @@ use crate::{
     effects::{Attempt, Fate, Simulation, Transfer, TxResult},
     env::PreparedBlock,
     error::ExecuteError,
-    execute::{self, Instance, PlainTransfer, TRANSFER_GAS},
+    execute::{self, Instance, TRANSFER_GAS},
     mv_memory::MvMemory,
     rule::Rule,
     types::{Receipt, TxIndex},
@@ -46,6 +46,8 @@ pub(crate) struct Committer {
     blob_gas_used: u64,
     /// The beneficiary in the parent state; read once, so that fees need no read.
     beneficiary: Option<Account>,
+    /// Fees not yet added to the beneficiary, because nobody looked at it since; `None` if it was not touched either.
+    unpaid: Option<U256>,
     revoked: AddressSet,
     transfers: u64,
 }
@@ -94,6 +96,7 @@ impl Committer {
             gas_used: 0,
             blob_gas_used: 0,
             beneficiary: execute::parent_account(around.parent, block.block_env.beneficiary)?,
+            unpaid: None,
             revoked: AddressSet::default(),
             transfers: 0,
         })
@@ -124,18 +127,20 @@ impl Committer {
         let index = self.next();
         self.admit(block, index)?;
         let stale = match attempt {
-            Attempt::Transfer(seen) if self.transfer_stands(block, index, seen) => {
-                self.fold_transfer(block, index, seen);
-                return Ok(Taken::AsDelivered);
+            Attempt::Transfer(transfer) => {
+                if !self.transfer_is_doubtful(block, index) && self.try_fold_transfer(block, index, &transfer) {
+                    return Ok(Taken::AsDelivered);
+                }
+                None
             }
-            Attempt::Simulation(run) => match validate(&run, &self.ledger.state, &self.revoked) {
+            Attempt::Simulation(run) => match self.validate(block, &run) {
                 Verdict::Holds => {
                     self.fold(block, index, *run);
                     return Ok(Taken::AsDelivered);
                 }
                 Verdict::Stale(_) => Some(run),
             },
-            Attempt::Transfer(_) | Attempt::Refused => None,
+            Attempt::Refused => None,
         };
         self.run_again(instance, block, memory, stale.as_deref())?;
         Ok(Taken::RunAgain)
@@ -153,6 +158,7 @@ impl Committer {
         stale: Option<&Simulation>,
     ) -> Result<(), ExecuteError> {
         let index = self.next();
+        self.settle(block);
         match instance.run_on(&mut self.ledger.state, index)? {
             Attempt::Simulation(run) => {
                 if let Some(memory) = memory {
@@ -163,11 +169,11 @@ impl Committer {
                 }
                 self.fold(block, index, *run);
             }
-            Attempt::Transfer(seen) => {
+            Attempt::Transfer(transfer) => {
                 if let (Some(memory), Some(stale)) = (memory, stale) {
                     memory.revoke(index, stale, None, &mut self.revoked);
                 }
-                self.fold_transfer(block, index, seen);
+                assert!(self.try_fold_transfer(block, index, &transfer), "tx {index} does not stand on its own state");
             }
             Attempt::Refused => {
                 return Err(ExecuteError::Bug { stage: "merge", what: format!("tx {index} refused on its own state") });
@@ -192,25 +198,29 @@ impl Committer {
         Ok(())
     }
 
-    fn transfer_stands(&self, block: &PreparedBlock, index: TxIndex, seen: Transfer) -> bool {
-        let Some(plain) = plain(block, index) else { return false };
-        let now = |address: &Address, seen: Option<Account>| match self.ledger.state.account(address) {
-            Some(account) => Some(account),
-            None if is_doubtful(&self.revoked, address) => None,
-            None => Some(seen),
+    /// Whether an end of the transfer may have been told to the worker as something that was taken back since.
+    fn transfer_is_doubtful(&self, block: &PreparedBlock, index: TxIndex) -> bool {
+        let tx = &block.txs[index.as_usize()];
+        let doubtful = |address: &Address| {
+            is_doubtful(&self.revoked, address) && self.ledger.state.account(address).is_none()
         };
-        let ends = (now(&plain.sender, Some(seen.sender)), now(&plain.recipient, seen.recipient));
-        let (Some(Some(sender)), Some(recipient)) = ends else { return false };
-        plain.stands_on(sender, recipient)
+        doubtful(&tx.caller) || tx.kind.to().is_some_and(doubtful)
     }
 
-    fn fold_transfer(&mut self, block: &PreparedBlock, index: TxIndex, seen: Transfer) {
-        let plain = plain(block, index).expect("a transfer that stands is plain");
+    /// Folds a plain transfer if it stands; false if it does not.
+    fn try_fold_transfer(&mut self, block: &PreparedBlock, index: TxIndex, transfer: &Transfer) -> bool {
+        let tx = &block.txs[index.as_usize()];
+        let beneficiary = block.block_env.beneficiary;
+        if tx.caller == beneficiary || tx.kind.to() == Some(&beneficiary) {
+            self.settle(block);
+        }
+        if !self.ledger.try_fold_transfer(step(index), tx, transfer) {
+            return false;
+        }
         self.transfers += 1;
-        let step = step(index);
-        self.ledger.fold_transfer(step, &plain, seen);
         let result = TxResult { success: true, gas_used: TRANSFER_GAS, logs: Vec::new() };
-        self.finish_tx(block, index, result, Some(plain.fee));
+        self.finish_tx(block, index, result, Some(transfer.fee));
+        true
     }
 
     fn fold(&mut self, block: &PreparedBlock, index: TxIndex, run: Simulation) {
@@ -237,15 +247,37 @@ impl Committer {
     }
 
     /// CONSENSUS: a fee of zero touches the beneficiary: without EIP-161 that creates it, with EIP-161 it removes it if it is
-    /// empty, and otherwise it is not even an access (EIP-7928).
+    /// empty, and otherwise it is an access without a change (EIP-7928).
     fn pay(&mut self, step: u64, beneficiary: Address, fee: U256) {
-        if fee.is_zero() && self.ledger.clears_empty {
+        if fee.is_zero() && self.ledger.clears_empty && self.unpaid.is_none() {
             let now = self.ledger.state.account(&beneficiary).unwrap_or(self.beneficiary);
             if !now.is_some_and(|account| account.is_empty()) {
+                if let Some(list) = &mut self.ledger.access_list {
+                    list.touch(beneficiary);
+                }
                 return;
             }
         }
-        self.ledger.credit(step, beneficiary, self.beneficiary, fee);
+        if self.ledger.access_list.is_some() {
+            self.ledger.credit(step, beneficiary, self.beneficiary, fee);
+        } else {
+            self.unpaid = Some(self.unpaid.unwrap_or_default().saturating_add(fee));
+        }
+    }
+
+    /// Adds the fees that were put off: the beneficiary is about to be looked at.
+    fn settle(&mut self, block: &PreparedBlock) {
+        if let Some(fees) = self.unpaid.take() {
+            self.ledger.credit(0, block.block_env.beneficiary, self.beneficiary, fees);
+        }
+    }
+
+    fn validate(&mut self, block: &PreparedBlock, run: &Simulation) -> Verdict {
+        let beneficiary = block.block_env.beneficiary;
+        if run.accounts.iter().any(|access| access.address == beneficiary) {
+            self.settle(block);
+        }
+        validate(run, &self.ledger.state, &self.revoked)
     }
 
     /// The rules before the transactions see the block through this.
@@ -255,6 +287,7 @@ impl Committer {
 
     /// The rules after the transactions see the block through this.
     pub(crate) fn after_transactions<'a, DB>(&'a mut self, around: Surroundings<'a, DB>) -> SystemView<'a, DB> {
+        self.settle(around.block);
         let step = around.block.txs.len() as u64 + 1;
         SystemView { committer: self, around, step }
     }
@@ -265,7 +298,8 @@ impl Committer {
     }
 
     /// Ends the block.
-    pub(crate) fn finish(self) -> Committed {
+    pub(crate) fn finish(mut self, block: &PreparedBlock) -> Committed {
+        self.settle(block);
         Committed {
             gas_used: self.gas_used,
             blob_gas_used: self.blob_gas_used,
@@ -274,10 +308,6 @@ impl Committer {
             transfers: self.transfers,
         }
     }
-}
-
-fn plain(block: &PreparedBlock, index: TxIndex) -> Option<PlainTransfer> {
-    PlainTransfer::of(&block.txs[index.as_usize()], &block.block_env, &block.cfg_env)
 }
 
 /// The block access index of a transaction (EIP-7928).

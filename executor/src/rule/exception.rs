@@ -96,9 +96,11 @@ impl Rule {
             Self::SystemContractEmpty { .. } => &["BlockException.SYSTEM_CONTRACT_EMPTY"],
             Self::SystemContractCallFailed { .. } => &["BlockException.SYSTEM_CONTRACT_CALL_FAILED"],
             Self::BlockAccessListTooLarge { .. } => &["BlockException.BLOCK_ACCESS_LIST_GAS_LIMIT_EXCEEDED"],
-            Self::BlockAccessList { .. } => {
-                &["BlockException.INVALID_BLOCK_ACCESS_LIST", "BlockException.INVALID_BAL_HASH"]
-            }
+            Self::BlockAccessList { .. } => &[
+                "BlockException.INVALID_BLOCK_ACCESS_LIST",
+                "BlockException.INVALID_BAL_HASH",
+                "BlockException.INCORRECT_BLOCK_FORMAT",
+            ],
             _ => &["TransactionException.UNDEFINED_EXCEPTION"],
         }
     }

@@ -1,5 +1,6 @@
 //! The one check of the executor's boundary: whatever the mode, the outcome is that of lean sequential revm.
 
+use crate::list::list_difference;
 use alloy_primitives::map::AddressMap;
 use laminar_executor::{
     Block, BlockExecutor, Config, Knowledge, Mode, Outcome, Path, Predict,
@@ -76,6 +77,8 @@ pub(crate) fn check_prepared<DB: DatabaseRef + Sync>(
             assert!(committed >= prepared.txs.len() as u64, "{case}: fell back silently");
             assert_eq!(got.stats.fallback, None, "{case}");
             assert_eq!(first_difference(&mut want, &got, parent), None, "{case}");
+            let list = got.block_access_list.as_ref().expect("the configuration asks for it");
+            assert_eq!(list_difference(list, &got, parent), None, "{case}: access list");
             if let Some(last) = &last {
                 assert_eq!(last.changes, got.changes, "{case}: bundle");
                 assert_eq!(last.block_access_list, got.block_access_list, "{case}: access list");

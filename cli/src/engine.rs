@@ -13,7 +13,7 @@ const THREADS_MAX: usize = 1024;
 
 /// Flags of an executor.
 #[derive(Clone, Copy, Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct Flags {
     /// Number of worker threads [default: all cores].
     #[arg(long, value_name = "N", value_parser = parse_threads)]
     pub(crate) threads: Option<NonZeroUsize>,
@@ -59,7 +59,7 @@ fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
     Ok(threads)
 }
 
-impl Args {
+impl Flags {
     /// Number of worker threads.
     pub(crate) fn threads(&self) -> NonZeroUsize {
         self.threads.unwrap_or_else(|| thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))

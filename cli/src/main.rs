@@ -4,6 +4,7 @@
 //! Invariant: results go to stdout and everything else to stderr; whatever the input, the end is an exit code and one line
 //! that says why, never a panic. Exit codes: 0 success, 1 a check failed, 2 bad usage or input.
 
+mod bench;
 mod chain;
 mod clock;
 mod ending;
@@ -15,7 +16,10 @@ mod test;
 
 use clap::{ArgAction, Parser, Subcommand};
 use ending::{Ended, is_closed_pipe, one_line};
-use std::{io, process::ExitCode};
+use std::{
+    io::{self, IsTerminal},
+    process::ExitCode,
+};
 use tracing::level_filters::LevelFilter;
 
 /// Both the sequential baseline and the parallel executor allocate through it.
@@ -42,6 +46,8 @@ enum Command {
     Replay(replay::Args),
     /// Run the official execution tests: state, blockchain, engine, trie, RLP and transaction tests.
     Test(test::Args),
+    /// Measure workloads and mainnet blocks against lean sequential revm.
+    Bench(bench::Args),
     /// Make blocks with witnesses from an Ethereum node, for `replay`.
     Record(record::Args),
 }
@@ -54,6 +60,7 @@ fn main() -> ExitCode {
     let ended = match cli.command {
         Command::Replay(args) => replay::run(&args, verbosity),
         Command::Test(args) => test::run(&args, verbosity),
+        Command::Bench(args) => bench::run(&args, verbosity),
         Command::Record(args) => record::run(&args),
     };
     match ended {
@@ -75,5 +82,18 @@ fn start_log(verbosity: ending::Verbosity) {
         ending::Verbosity::Verbose(2) => LevelFilter::DEBUG,
         ending::Verbosity::Verbose(_) => LevelFilter::TRACE,
     };
-    tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).without_time().with_target(false).init();
+    let log =
+        tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    log.without_time().with_target(false).init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn arguments_are_well_formed() {
+        Cli::command().debug_assert();
+    }
 }

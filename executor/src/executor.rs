@@ -9,6 +9,7 @@ use crate::{
     config::{Config, Mode, Predict},
     env::PreparedBlock,
     error::ExecuteError,
+    execute::TRANSFER_GAS,
     merge::{Committer, Surroundings},
     outcome::{Outcome, Path, Span, Stats},
     parallel::{self, Clock, Prepared, Simulations},
@@ -21,10 +22,10 @@ use alloy_eip7928::BlockAccessList;
 use alloy_eips::eip7685::Requests;
 use revm::DatabaseRef;
 
-/// Header gas below which a block runs sequentially by choice: waking the workers costs more than they save.
-const PARALLEL_GAS_MIN: u64 = 1_000_000;
-/// Transactions below which a block runs sequentially by choice.
-const PARALLEL_TXS_MIN: usize = 4;
+/// Gas beside plain transfers below which a block runs sequentially by choice: waking the workers costs more than they save.
+const PARALLEL_GAS_MIN: u64 = 2_000_000;
+/// Transactions other than plain transfers below which a block runs sequentially by choice.
+const PARALLEL_TXS_MIN: usize = 3;
 
 /// What the caller knows of a block before its first transaction runs. A hint: it can be wrong or absent.
 #[derive(Debug, Default)]
@@ -121,11 +122,19 @@ impl BlockExecutor {
         }
         let presimulates = self.config.predict == Predict::Presimulate;
         let (known, spans) = self.predict(around, knowledge, clock)?;
-        let (committer, mut stats) = parallel::run(&self.pool, around, known, committer, clock)?;
+        let workers = self.workers(&known);
+        let (committer, mut stats) = parallel::run(&self.pool, around, known, committer, workers, clock)?;
         stats.timeline.extend(spans);
         // Simulations inside the block's time are runs like any other.
         stats.incarnations += if presimulates { around.block.txs.len() as u64 } else { 0 };
         Ok((committer, stats))
+    }
+
+    /// How many workers a block gets: by choice only the calling thread, if nearly everything is adopted.
+    fn workers(&self, known: &Prepared) -> usize {
+        let has_graph = known.plan.batches() > 0;
+        let little = has_graph && known.plan.task_gas() < PARALLEL_GAS_MIN;
+        if self.config.mode == Mode::Auto && little { 1 } else { self.pool.workers() }
     }
 
     fn path(&self, gas_used: u64, prepared: &PreparedBlock, knowledge: &Knowledge) -> Path {
@@ -136,10 +145,8 @@ impl BlockExecutor {
             Mode::Parallel => Path::Parallel,
             // Adopting needs no workers, so it pays for every block.
             Mode::Auto if matches!(knowledge, Knowledge::Simulations(_)) => Path::Parallel,
-            Mode::Auto => {
-                let pays = self.pool.workers() > 1 && txs >= PARALLEL_TXS_MIN;
-                if pays && gas_used >= PARALLEL_GAS_MIN { Path::Parallel } else { Path::Sequential }
-            }
+            Mode::Auto if self.pool.workers() > 1 && pays_in_parallel(prepared, gas_used) => Path::Parallel,
+            Mode::Auto => Path::Sequential,
         }
     }
 
@@ -180,6 +187,13 @@ impl BlockExecutor {
         let stats = Stats { path: Path::Sequential, workers: 1, incarnations, ..Stats::default() };
         Ok((parallel::run_rest(around, committer)?, stats))
     }
+}
+
+/// Whether the block has enough work for more than one worker. Plain transfers are hardly work: most of theirs is merge's.
+fn pays_in_parallel(prepared: &PreparedBlock, gas_used: u64) -> bool {
+    let transfers = prepared.txs.iter().filter(|tx| tx.gas_limit == TRANSFER_GAS).count();
+    let gas = gas_used.saturating_sub(TRANSFER_GAS.saturating_mul(transfers as u64));
+    prepared.txs.len() - transfers >= PARALLEL_TXS_MIN && gas >= PARALLEL_GAS_MIN
 }
 
 /// The rules after the transactions, and the outcome.

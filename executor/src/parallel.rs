@@ -290,7 +290,7 @@ fn for_each_tx<W>(pool: &Pool, txs: usize, worker: impl Fn(usize) -> W + Sync, w
     });
 }
 
-/// Runs and commits all transactions over the pool.
+/// Runs and commits all transactions on `workers` of the pool.
 ///
 /// # Errors
 /// The block is invalid, a read failed, or a worker panicked and the rest did not run sequentially either.
@@ -299,6 +299,7 @@ pub(crate) fn run<DB: DatabaseRef + Sync>(
     around: Surroundings<'_, DB>,
     prepared: Prepared,
     committer: Committer,
+    workers: usize,
     clock: Clock,
 ) -> Result<(Committer, Stats), ExecuteError> {
     let Prepared { plan, memory, ready, published } = prepared;
@@ -306,14 +307,14 @@ pub(crate) fn run<DB: DatabaseRef + Sync>(
     let job = Job { around, memory: &memory, published, clock };
     let stats = Stats {
         path: Path::Parallel,
-        workers: pool.workers(),
+        workers,
         batches: plan.batches(),
         critical_path_gas: plan.critical_path_gas(),
         ..Stats::default()
     };
     let ready = ready.into_iter().map(|attempt| attempt.map(Delivered::from_before)).collect();
     let schedule = Schedule::new(&job, &plan, ready, Writer { committer, stats, error: None });
-    let panics = pool.run(pool.workers(), |worker| schedule.work(worker));
+    let panics = pool.run(workers, |worker| schedule.work(worker));
     let complete = schedule.is_complete();
     let writer = schedule.into_committer();
     match writer {

@@ -10,7 +10,11 @@ use alloy_primitives::{
     Address, B256, U256,
     map::{AddressMap, B256Map, HashMap},
 };
-use revm::{bytecode::Bytecode, primitives::KECCAK_EMPTY, state::AccountInfo};
+use revm::{
+    bytecode::Bytecode,
+    primitives::KECCAK_EMPTY,
+    state::{AccountId, AccountInfo},
+};
 
 /// Storage slots of one account by slot number.
 pub type SlotMap<V> = HashMap<U256, V>;
@@ -61,6 +65,14 @@ impl From<Account> for AccountInfo {
             account_id: None,
         }
     }
+}
+
+/// The `account_id` by which a state tells revm's host of an account that has storage but neither nonce nor code.
+///
+/// CONSENSUS: EIP-7610, nothing can be created there. No transaction can make such an account since EIP-161, so only states
+/// that were not grown by execution need to say so; the id is the largest there is, which no state numbers an account with.
+pub fn storage_only_id() -> Option<AccountId> {
+    AccountId::new(u32::MAX as usize - 1)
 }
 
 /// One slot over a block; `before != after` unless the account's storage was cleared in between.

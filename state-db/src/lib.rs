@@ -11,7 +11,7 @@ mod memory;
 pub mod trie;
 mod witness;
 
-pub use changes::{Account, AccountChange, BlockChanges, SlotChange, SlotMap};
+pub use changes::{Account, AccountChange, BlockChanges, SlotChange, SlotMap, storage_only_id};
 pub use keccak::{Dispatch, keccak256_batch, keccak256_batch_with};
 pub use memory::{MemoryState, MemoryStateError, WipedStorage};
 pub use witness::{TouchedKeys, WitnessError, WitnessState};

@@ -6,7 +6,7 @@
 //! first root and follow the changes from then on. It has no history and does not check that changes fit the state.
 
 use crate::{
-    changes::{Account, AccountChange, BlockChanges, SlotChange, SlotMap},
+    changes::{Account, AccountChange, BlockChanges, SlotChange, SlotMap, storage_only_id},
     code::{CodeMap, analyse},
     trie::{NoSource, StateTrie},
     witness::TouchedKeys,
@@ -14,7 +14,7 @@ use crate::{
 use alloy_genesis::{Genesis, GenesisAccount};
 use alloy_primitives::{
     Address, B256, Bytes, U256, keccak256,
-    map::{AddressMap, HashMap},
+    map::{AddressMap, AddressSet, HashMap},
 };
 use revm::{
     bytecode::Bytecode,
@@ -29,6 +29,8 @@ pub struct MemoryState {
     storage: AddressMap<SlotMap<U256>>,
     codes: CodeMap,
     block_hashes: HashMap<u64, B256>,
+    /// Accounts that once had storage inserted while they had neither nonce nor code: see [`storage_only_id`].
+    bare_storage: AddressSet,
     tries: Option<StateTrie>,
 }
 
@@ -86,6 +88,9 @@ impl MemoryState {
 
     /// Sets a slot of an account that exists.
     pub fn insert_slot(&mut self, address: Address, slot: U256, value: U256) {
+        if self.account(&address).is_none_or(is_bare) {
+            self.bare_storage.insert(address);
+        }
         set_slot(&mut self.storage, address, slot, value);
         self.tries = None;
     }
@@ -165,6 +170,10 @@ impl MemoryState {
         self.tries_mut().witness(touched, changes).expect("all nodes of a full state are known")
     }
 
+    fn is_storage_only(&self, address: &Address, account: &Account) -> bool {
+        self.bare_storage.contains(address) && is_bare(account) && self.storage.contains_key(address)
+    }
+
     fn tries_mut(&mut self) -> &mut StateTrie {
         self.tries.get_or_insert_with(|| StateTrie::from_state(&self.accounts, &self.storage))
     }
@@ -174,7 +183,12 @@ impl DatabaseRef for MemoryState {
     type Error = MemoryStateError;
 
     fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, MemoryStateError> {
-        Ok(self.account(&address).map(|account| (*account).into()))
+        let Some(account) = self.account(&address) else { return Ok(None) };
+        let mut info = AccountInfo::from(*account);
+        if !self.bare_storage.is_empty() && self.is_storage_only(&address, account) {
+            info.account_id = storage_only_id();
+        }
+        Ok(Some(info))
     }
 
     fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, MemoryStateError> {
@@ -188,6 +202,11 @@ impl DatabaseRef for MemoryState {
     fn block_hash_ref(&self, number: u64) -> Result<B256, MemoryStateError> {
         self.block_hashes.get(&number).copied().ok_or(MemoryStateError::MissingBlockHash { number })
     }
+}
+
+/// Without nonce and code.
+fn is_bare(account: &Account) -> bool {
+    account.nonce == 0 && !account.has_code()
 }
 
 fn set_slot(storage: &mut AddressMap<SlotMap<U256>>, address: Address, slot: U256, value: U256) {

@@ -80,7 +80,8 @@ fn draft(workload: &Workload, spec: &ChainSpec, parent: &Header) -> anyhow::Resu
         parent_beacon_block_root: Some(workload.parent_beacon_block_root),
         ..Header::default()
     };
-    let body = BlockBody { transactions: workload.transactions.clone(), ommers: vec![], withdrawals: Some(withdrawals) };
+    let body =
+        BlockBody { transactions: workload.transactions.clone(), ommers: vec![], withdrawals: Some(withdrawals) };
     Ok(Block::new(header, body))
 }
 

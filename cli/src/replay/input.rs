@@ -44,7 +44,7 @@ pub(crate) enum Unfit {
 
 impl From<FixtureError> for Unfit {
     fn from(error: FixtureError) -> Self {
-        if error.is_unknown_format() { Self::Skipped(error.to_string()) } else { Self::Unreadable(error.into()) }
+        Self::Unreadable(error.into())
     }
 }
 

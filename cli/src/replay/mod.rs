@@ -16,15 +16,16 @@ use crate::{
     report::{Options, Report},
 };
 use anyhow::Context;
-use input::{Input, Unfit};
-use laminar_fixtures::Loaded;
+use input::Unfit;
 use laminar_executor::{BlockExecutor, Config, Mode, Predict, chain_spec::ChainSpec};
+use laminar_fixtures::Loaded;
 use std::{
     io,
     num::{NonZeroU32, NonZeroUsize},
     path::{Path, PathBuf},
 };
 
+pub(crate) use input::Input;
 pub(crate) use run::replay;
 
 /// Replay real or sample blocks.
@@ -37,7 +38,7 @@ pub(crate) struct Args {
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
-    engine: engine::Args,
+    engine: engine::Flags,
     /// Execute each block so many times, both ways in turn, and report medians.
     #[arg(long, value_name = "K", default_value = "1")]
     repeat: NonZeroU32,
@@ -116,23 +117,24 @@ fn replay_path(setup: &Setup, path: &Path, report: &mut Report) -> io::Result<()
             return Ok(());
         }
     };
-    let (mut found, mut skipped) = (0_usize, None);
+    let (mut blocks, mut skipped) = (0_usize, Vec::new());
     for loaded in loader {
-        found += 1;
         let named = loaded.map(|loaded| Loaded { name: label(path, &loaded.name), ..loaded });
         match named.map_err(Unfit::from).and_then(Input::new) {
             Ok(input) => report.block(replay(setup, &input))?,
             Err(Unfit::Unreadable(error)) => report.unreadable(&one_line(error.as_ref())),
             Err(Unfit::Skipped(what)) => {
-                found -= 1;
-                tracing::info!("skipped {what}");
-                skipped.get_or_insert(what);
+                skipped.push(what);
+                continue;
             }
         }
+        blocks += 1;
     }
-    if found == 0 {
-        let nothing = || format!("{}: expected blocks, found none", path.display());
-        report.unreadable(&skipped.unwrap_or_else(nothing));
+    match skipped.first() {
+        Some(first) if blocks == 0 => report.unreadable(first),
+        None if blocks == 0 => report.unreadable(&format!("{}: expected blocks, found none", path.display())),
+        Some(first) => tracing::warn!("skipped {} of other kinds; {first}", skipped.len()),
+        None => {}
     }
     Ok(())
 }

@@ -30,7 +30,8 @@ use revm::database_interface::DatabaseRef;
 
 /// Replays a block.
 pub(crate) fn replay(setup: &Setup, input: &Input) -> BlockReport {
-    let mut run = Run { setup, input, report: BlockReport::new(input.name.clone(), input.chain_id), steps: Steps::default() };
+    let mut run =
+        Run { setup, input, report: BlockReport::new(input.name.clone(), input.chain_id), steps: Steps::default() };
     let header = &input.block.header;
     run.report.block = header.number;
     run.report.txs = input.block.body.transactions.len();
@@ -38,7 +39,7 @@ pub(crate) fn replay(setup: &Setup, input: &Input) -> BlockReport {
     if let Err(failure) = run.check_and_execute() {
         run.report.failure = Some(failure);
     }
-    run.report.times = run.steps.times(run.report.verified.state_root.is_some());
+    run.report.times = run.steps.times();
     run.report
 }
 
@@ -62,7 +63,7 @@ struct Steps {
 }
 
 impl Steps {
-    fn times(&self, has_root: bool) -> Times {
+    fn times(&self) -> Times {
         let path = [&self.decode, &self.recover, &self.parallel, &self.receipts, &self.root];
         let path_ms = path.iter().map(|step| step.wall_ms()).sum::<Option<f64>>();
         Times {
@@ -75,7 +76,7 @@ impl Steps {
             recover_ms: self.recover.wall_ms(),
             receipts_ms: self.receipts.wall_ms(),
             root_ms: self.root.wall_ms(),
-            path_ms: path_ms.filter(|_| has_root),
+            path_ms,
         }
     }
 }
@@ -95,7 +96,7 @@ fn differs(error: &(dyn std::error::Error + 'static)) -> Failure {
 }
 
 /// State roots, where the state can give them.
-type RootOf<'a> = &'a dyn Fn(&BlockChanges) -> Result<Option<B256>, Failure>;
+type RootOf<'a> = Option<&'a dyn Fn(&BlockChanges) -> Result<B256, Failure>>;
 
 impl Run<'_> {
     fn check_and_execute(&mut self) -> Result<(), Failure> {
@@ -113,15 +114,16 @@ impl Run<'_> {
         match &input.state {
             ParentState::Plain(state) => {
                 let mut oracle = self.oracle(&prepared, &**state)?;
-                self.execute(&prepared, &**state, &mut oracle, &|_| Ok(None))
+                self.execute(&prepared, &**state, &mut oracle, None)
             }
             ParentState::Witness(state) => {
                 let oracle = self.oracle(&prepared, &**state)?;
                 let missing = |error: &_| Failure::Unreadable(one_line(error));
                 let known = Known::new(&**state, &oracle.state).map_err(|error| missing(&error))?;
-                let mut oracle = sequential::execute(&input.block, &prepared, &known).map_err(|error| failure(&error))?;
-                let root = |changes: &_| state.post_state_root(changes).map(Some).map_err(|error| missing(&error));
-                self.execute(&prepared, &known, &mut oracle, &root)
+                let mut oracle =
+                    sequential::execute(&input.block, &prepared, &known).map_err(|error| failure(&error))?;
+                let root = |changes: &_| state.post_state_root(changes).map_err(|error| missing(&error));
+                self.execute(&prepared, &known, &mut oracle, Some(&root))
             }
         }
     }
@@ -150,9 +152,9 @@ impl Run<'_> {
             Err(error) => return Err(failure(&error)),
         };
         let expected = one_line(&refusal);
-        let candidate = self.knowledge(prepared, state).and_then(|knowledge| {
-            self.setup.executor.execute(block, prepared, state, knowledge)
-        });
+        let candidate = self
+            .knowledge(prepared, state)
+            .and_then(|knowledge| self.setup.executor.execute(block, prepared, state, knowledge));
         let found = match candidate {
             Ok(_) => "a valid block".to_owned(),
             Err(error) => one_line(&error),
@@ -202,7 +204,7 @@ impl Run<'_> {
             }
             let equal = compare(oracle, &outcome, state);
             self.report.identical = Some(equal.is_ok() && self.report.identical != Some(false));
-            let root = self.steps.root.time(|| root_of(&outcome.changes))?;
+            let root = root_of.map(|root_of| self.steps.root.time(|| root_of(&outcome.changes))).transpose()?;
             let Verdicts { verified, broken } =
                 check_after(&prepared.rules, self.input, &outcome, root, &mut self.steps.receipts);
             self.report.verified = verified;

@@ -10,7 +10,9 @@ use alloy_primitives::B256;
 use laminar_executor::{
     ExecuteError, Outcome,
     chain_spec::{ChainSpec, Fork, Rules},
-    check_header::{self, Computed, check_body, check_header, check_outcome, summarize_receipts},
+    check_header::{
+        self, Computed, check_body, check_header, check_outcome, check_transactions_root, summarize_receipts,
+    },
     rule::{Field, Rule},
     system_calls::requests_hash,
 };
@@ -23,6 +25,7 @@ pub(super) fn check_before(spec: &ChainSpec, rules: &Rules, input: &Input) -> Re
     if let Some(parent) = &input.parent {
         check_header(spec, &input.block.header, parent).map_err(ExecuteError::invalid)?;
     }
+    check_transactions_root(&input.block).map_err(ExecuteError::invalid)?;
     if !input.ommers_missing {
         return check_body(rules, &input.block);
     }

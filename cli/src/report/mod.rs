@@ -116,7 +116,9 @@ impl Report {
         self.progress.hide();
         let mut out = io::stdout().lock();
         match self.form {
-            Form::Json => writeln!(out, "{}", serde_json::to_string(&SummaryLine { summary: &self.summary.closed() })?)?,
+            Form::Json => {
+                writeln!(out, "{}", serde_json::to_string(&SummaryLine { summary: &self.summary.closed() })?)?
+            }
             Form::Table(style) if !self.summary.is_empty() => {
                 writeln!(out, "{}", table::foot(style, &self.summary.closed()))?;
             }

@@ -36,7 +36,12 @@ impl Progress {
     pub(crate) fn show(&self, done: &Summary) {
         if let Some(bar) = &self.0 {
             bar.reset();
-            bar.set_message(format!("{} blocks, {} txs, {:.0} Mgas", done.blocks, done.txs, done.gas_used as f64 / 1e6));
+            bar.set_message(format!(
+                "{} blocks, {} txs, {:.0} Mgas",
+                done.blocks,
+                done.txs,
+                done.gas_used as f64 / 1e6
+            ));
             bar.tick();
         }
     }

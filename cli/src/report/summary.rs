@@ -57,10 +57,11 @@ pub(crate) struct Summary {
     pub(crate) parallel_ms: f64,
     pub(crate) cpu_ms: f64,
     pub(crate) sequential_cpu_ms: f64,
-    pub(crate) simulate_ms: f64,
-    pub(crate) recover_ms: f64,
-    pub(crate) root_ms: f64,
-    pub(crate) path_ms: f64,
+    /// Times of a step are over the blocks that have it; `None` if none has.
+    pub(crate) simulate_ms: Option<f64>,
+    pub(crate) recover_ms: Option<f64>,
+    pub(crate) root_ms: Option<f64>,
+    pub(crate) path_ms: Option<f64>,
     /// Total sequential time over total parallel time.
     pub(crate) speed_up: Option<f64>,
     /// Geometric mean of the blocks' speed-ups.
@@ -115,12 +116,18 @@ impl Summary {
             (&mut self.parallel_ms, times.parallel_ms),
             (&mut self.cpu_ms, times.cpu_ms),
             (&mut self.sequential_cpu_ms, times.sequential_cpu_ms),
+        ] {
+            *total += part.unwrap_or_default();
+        }
+        for (total, part) in [
             (&mut self.simulate_ms, times.simulate_ms),
             (&mut self.recover_ms, times.recover_ms),
             (&mut self.root_ms, times.root_ms),
             (&mut self.path_ms, times.path_ms),
         ] {
-            *total += part.unwrap_or_default();
+            if let Some(part) = part {
+                *total.get_or_insert_default() += part;
+            }
         }
     }
 
@@ -129,20 +136,21 @@ impl Summary {
         let mut closed = self.clone();
         closed.speed_up = (self.parallel_ms > 0.0).then(|| self.sequential_ms / self.parallel_ms);
         closed.geometric_mean = geometric_mean(&self.speed_ups);
-        for time in [
-            &mut closed.sequential_ms,
-            &mut closed.parallel_ms,
-            &mut closed.cpu_ms,
-            &mut closed.sequential_cpu_ms,
+        for time in
+            [&mut closed.sequential_ms, &mut closed.parallel_ms, &mut closed.cpu_ms, &mut closed.sequential_cpu_ms]
+        {
+            *time = rounded(Some(*time)).unwrap_or_default();
+        }
+        for value in [
             &mut closed.simulate_ms,
             &mut closed.recover_ms,
             &mut closed.root_ms,
             &mut closed.path_ms,
+            &mut closed.speed_up,
+            &mut closed.geometric_mean,
         ] {
-            *time = rounded(Some(*time)).unwrap_or_default();
+            *value = rounded(*value);
         }
-        closed.speed_up = rounded(closed.speed_up);
-        closed.geometric_mean = rounded(closed.geometric_mean);
         closed
     }
 

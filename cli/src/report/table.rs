@@ -8,6 +8,9 @@ use super::{
     summary::Summary,
 };
 
+/// Width of the first column.
+const TITLE_LEN_MAX: usize = 23;
+
 /// Whether the table has colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Style {
@@ -55,7 +58,7 @@ pub(crate) fn head(style: Style) -> String {
 /// A block.
 pub(crate) fn row(style: Style, block: &BlockReport) -> String {
     let fork = block.fork.unwrap_or("?");
-    let left = left(&block.block.to_string(), fork, &block.txs.to_string(), &mega(block.gas_used));
+    let left = left(&title(block), fork, &block.txs.to_string(), &mega(block.gas_used));
     let verdict = style.paint(Colour::Red, verdict(block));
     if !block.is_executed() {
         return format!("{left} {verdict}");
@@ -106,7 +109,18 @@ pub(crate) fn foot(style: Style, summary: &Summary) -> String {
 
 /// The columns that tell which block it is.
 fn left(block: &str, fork: &str, txs: &str, gas: &str) -> String {
-    format!("{block:>9} {fork:<14} {txs:>6} {gas:>8}")
+    format!("{block:<TITLE_LEN_MAX$} {fork:<14} {txs:>6} {gas:>8}")
+}
+
+/// The block's number, or the name of its file where that says something else.
+fn title(block: &BlockReport) -> String {
+    let number = block.block.to_string();
+    let base = block.file.rsplit(['/', ' ']).next().unwrap_or_default();
+    let stem = base.split('.').next().unwrap_or_default();
+    if stem.is_empty() || stem == "block" || stem.contains(&number) {
+        return number;
+    }
+    stem.chars().take(TITLE_LEN_MAX).collect()
 }
 
 /// The columns that tell how it ran.
@@ -154,7 +168,7 @@ mod tests {
         let mut block = BlockReport::new("x".to_owned(), 1);
         block.block = 24_647_140;
         block.fork = Some("BPO2");
-        block.times.sequential_ms = Some(3.14159);
+        block.times.sequential_ms = Some(3.25);
         block.times.parallel_ms = Some(2.0);
         block.verified.gas = Some(true);
         block.verified.state_root = Some(false);
@@ -165,6 +179,19 @@ mod tests {
     #[test]
     fn marks_tell_right_from_wrong_from_unknown() {
         assert_eq!(marks(Style::Plain, &block()), "g..X.=");
+    }
+
+    #[test]
+    fn blocks_are_called_by_number_or_by_a_name_that_says_more() {
+        let titled = |file: &str, number| {
+            let mut block = BlockReport::new(file.to_owned(), 1);
+            block.block = number;
+            title(&block)
+        };
+        assert_eq!(titled("a.tar.zst: b/1-24647140.rlp", 24_647_140), "24647140");
+        assert_eq!(titled("pre/46147", 46_147), "46147");
+        assert_eq!(titled("fixtures/blocks/weth.rlp", 1), "weth");
+        assert_eq!(titled("fixtures/blocks/create-destroy-redeploy.rlp", 1), "create-destroy-redeploy");
     }
 
     #[test]

@@ -35,7 +35,8 @@ fn in_fields(expected: &PrestateAccount, found: &Account) -> Option<String> {
 
 fn in_storage(expected: &PrestateAccount, state: &MemoryState, address: Address) -> Option<String> {
     let found = state.storage(&address);
-    let slots: BTreeSet<U256> = expected.storage.keys().chain(found.into_iter().flat_map(|slots| slots.keys())).copied().collect();
+    let slots: BTreeSet<U256> =
+        expected.storage.keys().chain(found.into_iter().flat_map(|slots| slots.keys())).copied().collect();
     slots.into_iter().find_map(|slot| {
         let expected = expected.storage.get(&slot).copied().unwrap_or_default();
         let found = state.slot(&address, &slot);

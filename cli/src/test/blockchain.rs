@@ -38,7 +38,10 @@ pub(crate) fn run(test: &BlockchainTest, runner: &mut Runner) -> anyhow::Result<
         let post_state = test.post_state.as_ref().filter(|_| last);
         import(&mut chain, runner, block, post_state).with_context(|| format!("block {position} of the case"))?;
     }
-    check_head(&mut chain, &End { hash: test.last_block_hash, state: test.post_state.as_ref(), root: test.post_state_hash })?;
+    check_head(
+        &mut chain,
+        &End { hash: test.last_block_hash, state: test.post_state.as_ref(), root: test.post_state_hash },
+    )?;
     Ok(Ended::Passed)
 }
 
@@ -103,12 +106,7 @@ fn import(
     }
 }
 
-fn check_imported(
-    chain: &mut Chain,
-    runner: &mut Runner,
-    block: &TestBlock,
-    imported: Imported,
-) -> anyhow::Result<()> {
+fn check_imported(chain: &mut Chain, runner: &mut Runner, block: &TestBlock, imported: Imported) -> anyhow::Result<()> {
     let hash = imported.hash();
     if let Some(header) = &block.block_header {
         ensure!(header.hash == hash, "block hash: expected {}, found {hash}", header.hash);
@@ -117,7 +115,8 @@ fn check_imported(
     if let Imported::New(_) = imported {
         runner.count(record.body.transactions.len(), &record.stats)?;
     }
-    let receipts = block.receipts.as_ref().and_then(|expected| difference::in_receipts(expected, &record.receipts));
+    let receipts =
+        block.receipts.as_ref().and_then(|expected| difference::in_gas_of_receipts(expected, &record.receipts));
     let lists = block.block_access_list.as_ref().zip(record.block_access_list.as_ref());
     let lists = lists.and_then(|(expected, found)| difference::in_access_list(expected, found));
     if let Some(difference) = receipts.or(lists) {
@@ -140,12 +139,7 @@ fn access_list(block: &TestBlock) -> anyhow::Result<Option<BlockAccessList>> {
 }
 
 /// Adds what can be said about a refusal beyond the rule: the block is executed once more and compared with the case.
-fn explain(
-    chain: &mut Chain,
-    block: &TestBlock,
-    post_state: Option<&Prestate>,
-    error: ImportError,
-) -> anyhow::Error {
+fn explain(chain: &mut Chain, block: &TestBlock, post_state: Option<&Prestate>, error: ImportError) -> anyhow::Error {
     let ImportError::Invalid(invalid) = &error else { return error.into() };
     let of_state = matches!(&invalid.rule, Rule::Header(mismatch) if mismatch.field == Field::StateRoot);
     let mut found = None;

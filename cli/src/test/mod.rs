@@ -14,6 +14,8 @@ mod report;
 mod rlp;
 mod runner;
 mod state;
+#[cfg(test)]
+mod tampering;
 mod transaction;
 mod trie;
 mod work;
@@ -151,7 +153,8 @@ pub(crate) fn run(args: &Args, verbosity: Verbosity) -> anyhow::Result<Ended> {
                 continue;
             }
         };
-        let plan = jobs::Plan { config: args.config(), kind: args.kind, filter: args.filter.as_ref(), jobs: args.jobs() };
+        let plan =
+            jobs::Plan { config: args.config(), kind: args.kind, filter: args.filter.as_ref(), jobs: args.jobs() };
         let origin = path.display().to_string();
         let before = report.cases();
         jobs::run(&plan, &origin, entries, &mut report).context("running the tests")?;

@@ -121,7 +121,8 @@ impl Report {
             Verdict::Passed => {}
             Verdict::Failed(reason) => {
                 let line = FailureLine { file: &file, case: &case, reason };
-                let text = if self.json { serde_json::to_string(&line)? } else { format!("FAIL {file}: {case}: {reason}") };
+                let text =
+                    if self.json { serde_json::to_string(&line)? } else { format!("FAIL {file}: {case}: {reason}") };
                 self.print(&text)?;
             }
             Verdict::Skipped(why) => {
@@ -170,13 +171,25 @@ impl Report {
             table(&self.summary)
         };
         self.print(&text)?;
-        Ok(if self.summary.unreadable > 0 {
+        Ok(self.ended())
+    }
+
+    /// The exit code, with a line on stderr for what makes it one.
+    fn ended(&self) -> Ended {
+        let (failed, cases) = (self.summary.counts.failed, self.cases());
+        if failed > 0 {
+            eprintln!("error: {failed} of {cases} cases failed");
+        }
+        if let Some(why) = &self.summary.not_parallel {
+            eprintln!("error: not a parallel run: {why}");
+        }
+        if self.summary.unreadable > 0 {
             Ended::BadInput
-        } else if self.summary.counts.failed > 0 || self.summary.not_parallel.is_some() {
+        } else if failed > 0 || self.summary.not_parallel.is_some() {
             Ended::CheckFailed
         } else {
             Ended::Success
-        })
+        }
     }
 
     fn print(&self, text: &str) -> io::Result<()> {
@@ -233,9 +246,6 @@ fn table(summary: &Summary) -> String {
     ));
     for (cause, txs) in &work.fallbacks {
         line(format!("{txs} txs fell back to sequential execution: {cause}"));
-    }
-    if let Some(why) = &summary.not_parallel {
-        line(format!("FAIL {why}"));
     }
     text.truncate(text.trim_end().len());
     text

@@ -54,13 +54,20 @@ impl Runner {
     }
 
     /// What is known of transactions that stand alone on a state.
-    pub(crate) fn foresee_transactions<DB: DatabaseRef + Sync>(&self, prepared: &PreparedBlock, parent: &DB) -> Knowledge {
+    pub(crate) fn foresee_transactions<DB: DatabaseRef + Sync>(
+        &self,
+        prepared: &PreparedBlock,
+        parent: &DB,
+    ) -> Knowledge {
         match self.executor.config().predict {
             Predict::None | Predict::Presimulate => Knowledge::Nothing,
             Predict::Ahead => Knowledge::Simulations(self.executor.simulate(prepared, parent)),
             Predict::BlockAccessList => {
                 let first = self.executor.execute_transactions(prepared, parent, Knowledge::Nothing);
-                first.ok().and_then(|outcome| outcome.block_access_list).map_or(Knowledge::Nothing, Knowledge::BlockAccessList)
+                first
+                    .ok()
+                    .and_then(|outcome| outcome.block_access_list)
+                    .map_or(Knowledge::Nothing, Knowledge::BlockAccessList)
             }
         }
     }

@@ -7,6 +7,8 @@
 #[path = "../../tests/it/check.rs"]
 #[expect(dead_code, reason = "the property tests use more of it")]
 mod check;
+#[path = "../../tests/it/list.rs"]
+mod list;
 #[path = "../../tests/it/outline.rs"]
 mod outline;
 #[path = "../../tests/it/program.rs"]

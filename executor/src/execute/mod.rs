@@ -7,6 +7,7 @@
 //! This module and `sequential` are the only ones that drive revm.
 
 mod capture;
+mod collision;
 mod observe;
 mod transfer;
 mod view;
@@ -23,6 +24,7 @@ use crate::{
 };
 use alloy_primitives::{Address, Bytes, U256};
 use capture::{Sender, capture};
+use collision::Guarded;
 use laminar_state_db::Account;
 use observe::BlockContext;
 use revm::{
@@ -131,7 +133,7 @@ impl<'a, DB: DatabaseRef> Instance<'a, DB> {
     fn run(&mut self, index: TxIndex, tx: &'a TxEnv) -> Result<Simulation, RunError> {
         self.view().begin(Turn { index, sender: tx.caller, nonce: tx.nonce });
         self.evm.ctx.tx = tx;
-        let outcome = self.handler.run(&mut self.evm);
+        let outcome = self.handler.run(&mut Guarded(&mut self.evm));
         let journal = &mut self.evm.ctx.journaled_state;
         match outcome {
             Ok(result) => {

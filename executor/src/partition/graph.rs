@@ -121,6 +121,11 @@ impl ConflictGraph {
         &self.predecessors[at]
     }
 
+    /// Predicted gas of the transaction at `at`.
+    pub fn gas(&self, at: usize) -> u64 {
+        self.gas[at]
+    }
+
     /// Number of levels: the conflict-free batches.
     pub fn levels(&self) -> u64 {
         let mut level = vec![0u64; self.len()];

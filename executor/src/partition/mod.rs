@@ -18,6 +18,7 @@ pub struct Plan {
     successors: Vec<Vec<TxIndex>>,
     priorities: Vec<u64>,
     tasks: usize,
+    task_gas: u64,
     batches: u64,
     critical_path_gas: u64,
 }
@@ -38,6 +39,7 @@ impl Plan {
             successors: vec![Vec::new(); txs],
             priorities: graph.path_gas(),
             tasks: runs.iter().filter(|runs| **runs).count(),
+            task_gas: (0..txs).filter(|at| runs[*at]).map(|at| graph.gas(at)).fold(0, u64::saturating_add),
             batches: graph.levels(),
             critical_path_gas: graph.critical_path_gas(),
             ..Self::default()
@@ -85,6 +87,11 @@ impl Plan {
     /// Number of transactions that are run at all.
     pub const fn tasks(&self) -> usize {
         self.tasks
+    }
+
+    /// Predicted gas of the transactions that are run; zero where nothing is predicted.
+    pub const fn task_gas(&self) -> u64 {
+        self.task_gas
     }
 
     /// Whether any transaction waits for another.

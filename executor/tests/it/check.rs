@@ -1,10 +1,10 @@
 //! The one check of the executor's boundary: whatever the mode, the outcome is that of lean sequential revm.
 
-use crate::list::list_difference;
+use crate::list::{history_difference, list_difference};
 use alloy_primitives::map::AddressMap;
 use laminar_executor::{
     Block, BlockExecutor, Config, Knowledge, Mode, Outcome, Path, Predict,
-    chain_spec::Rules,
+    chain_spec::{Fork, Rules},
     env::PreparedBlock,
     recover::recover_senders,
     sequential::{self, LeanOutcome},
@@ -78,7 +78,13 @@ pub(crate) fn check_prepared<DB: DatabaseRef + Sync>(
             assert_eq!(got.stats.fallback, None, "{case}");
             assert_eq!(first_difference(&mut want, &got, parent), None, "{case}");
             let list = got.block_access_list.as_ref().expect("the configuration asks for it");
-            assert_eq!(list_difference(list, &got, parent), None, "{case}: access list");
+            if prepared.rules.is_active(Fork::Cancun) {
+                assert_eq!(list_difference(list, &got, parent), None, "{case}: access list");
+            }
+            let ends_with_txs = block.body.withdrawals.as_ref().is_none_or(|withdrawals| withdrawals.is_empty());
+            if last.is_none() && ends_with_txs && prepared.rules.is_active(Fork::Cancun) {
+                assert_eq!(history_difference(list, block, prepared, parent), None, "{case}: access list");
+            }
             if let Some(last) = &last {
                 assert_eq!(last.changes, got.changes, "{case}: bundle");
                 assert_eq!(last.block_access_list, got.block_access_list, "{case}: access list");

@@ -1,5 +1,7 @@
 //! Parallel against sequential: one `check_block`, every mode, prediction and worker count.
 
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test stops at what cannot be, and says what it skips")]
+
 mod check;
 mod divergences;
 mod faults;
@@ -7,6 +9,7 @@ mod layering;
 mod list;
 mod mainnet;
 mod outline;
+mod plan;
 mod program;
 mod random;
 mod world;

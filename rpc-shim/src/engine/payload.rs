@@ -4,11 +4,7 @@
 //! Invariant: the block that comes out hashes to the payload's `blockHash`; what the payload leaves out of a header is what the
 //! merge fixes (no ommers, difficulty and nonce zero) or what the other parameters give.
 
-use crate::{
-    error::Refusal,
-    engine::version::NewPayloadVersion,
-    node::Delivered,
-};
+use crate::{engine::version::NewPayloadVersion, error::Refusal, node::Delivered};
 use alloy_consensus::{
     BlockBody, EMPTY_OMMER_ROOT_HASH, Header, Transaction as _,
     proofs::{calculate_transaction_root, calculate_withdrawals_root},
@@ -106,7 +102,6 @@ impl PayloadFault {
     /// Whether a fixture that expects `expected` (official names separated by `|`) accepts this fault.
     pub fn matches(&self, expected: &str) -> bool {
         match self {
-            // CONSENSUS: whatever the header says differently from the block that was meant ends as another hash.
             Self::Rule { rule, .. } => rule.matches(expected),
             Self::VersionedHashes { .. } => expected.contains("BlockException.INVALID_VERSIONED_HASHES"),
         }
@@ -123,8 +118,7 @@ impl NewPayload {
             let expected = version.params_len();
             return Err(Refusal::params(format_args!("expected {expected} parameters, found {}", params.len())));
         }
-        let payload = read(params, 0)?
-            .ok_or_else(|| Refusal::params("missing execution payload"))?;
+        let payload = read(params, 0)?.ok_or_else(|| Refusal::params("missing execution payload"))?;
         Ok(Self {
             payload,
             versioned_hashes: read(params, 1)?,
@@ -189,7 +183,10 @@ impl NewPayload {
         };
         Mismatch::check(Field::BlockHash, header.hash_slow(), payload.block_hash).map_err(PayloadFault::block)?;
         let access_list = payload.block_access_list.map(|bytes| decode_list(&bytes)).transpose()?;
-        Ok(Delivered { block: Block::new(header, BlockBody { transactions, ommers: Vec::new(), withdrawals }), access_list })
+        Ok(Delivered {
+            block: Block::new(header, BlockBody { transactions, ommers: Vec::new(), withdrawals }),
+            access_list,
+        })
     }
 }
 

@@ -36,8 +36,8 @@ pub struct ForkchoiceState {
 #[derive(Debug)]
 pub struct Engine {
     chain: Chain,
-    /// Blocks found invalid, with their newest valid ancestor.
-    invalid: B256Map<B256>,
+    /// What was answered to blocks that were found invalid.
+    invalid: B256Map<PayloadStatus>,
 }
 
 impl Engine {
@@ -83,14 +83,17 @@ impl Engine {
             Ok(delivered) => delivered,
             Err(fault) => return Ok(PayloadStatus { status: Status::Malformed(fault), latest_valid_hash: None }),
         };
-        let parent = delivered.block.header.parent_hash;
+        let header = &delivered.block.header;
+        let (hash, parent) = (header.hash_slow(), header.parent_hash);
+        if let Some(status) = self.invalid.get(&hash) {
+            return Ok(status.clone());
+        }
         if let Some(status) = self.invalid_ancestor(parent) {
-            self.remember_invalid(delivered.block.header.hash_slow(), status.latest_valid_hash);
-            return Ok(status);
+            return Ok(self.remember(hash, status));
         }
         match self.chain.import_with(delivered, foresee) {
             Ok(imported) => Ok(PayloadStatus::valid(imported.hash())),
-            Err(ImportError::Invalid(invalid)) => Ok(self.refuse(invalid, parent)),
+            Err(ImportError::Invalid(invalid)) => Ok(self.refuse(hash, invalid, parent)),
             Err(ImportError::UnknownParent { .. }) => Ok(PayloadStatus::syncing()),
             Err(error) => Err(Refusal::internal(&error)),
         }
@@ -118,27 +121,25 @@ impl Engine {
         Ok(PayloadStatus::valid(head))
     }
 
-    fn invalid_ancestor(&self, hash: B256) -> Option<PayloadStatus> {
-        let valid = self.invalid.get(&hash)?;
-        Some(PayloadStatus { status: Status::InvalidAncestor { ancestor: hash }, latest_valid_hash: Some(*valid) })
+    /// The answer to whatever builds on a block that was found invalid.
+    fn invalid_ancestor(&self, ancestor: B256) -> Option<PayloadStatus> {
+        let latest_valid_hash = self.invalid.get(&ancestor)?.latest_valid_hash;
+        Some(PayloadStatus { status: Status::InvalidAncestor { ancestor }, latest_valid_hash })
     }
 
-    fn refuse(&mut self, invalid: InvalidBlock, parent: B256) -> PayloadStatus {
+    fn refuse(&mut self, hash: B256, invalid: InvalidBlock, parent: B256) -> PayloadStatus {
+        let rules = self.chain.tree().get(&parent).map(|parent| self.chain.spec().rules_for(&parent.header));
         // CONSENSUS: Engine API, a proof-of-work parent is named as the zero hash.
-        let is_stake = self.chain.tree().get(&parent).is_some_and(|parent| {
-            self.chain.spec().rules_for(&parent.header).is_post_merge()
-        });
+        let is_stake = rules.is_some_and(|rules| rules.is_post_merge());
         let latest_valid_hash = Some(if is_stake { parent } else { B256::ZERO });
-        if let Some(hash) = invalid.hash {
-            self.remember_invalid(hash, latest_valid_hash);
-        }
-        PayloadStatus { status: Status::Invalid(invalid), latest_valid_hash }
+        self.remember(hash, PayloadStatus { status: Status::Invalid(invalid), latest_valid_hash })
     }
 
-    fn remember_invalid(&mut self, hash: B256, valid: Option<B256>) {
+    fn remember(&mut self, hash: B256, status: PayloadStatus) -> PayloadStatus {
         if self.invalid.len() >= INVALID_MAX {
             self.invalid.clear();
         }
-        self.invalid.insert(hash, valid.unwrap_or_default());
+        self.invalid.insert(hash, status.clone());
+        status
     }
 }

@@ -121,11 +121,6 @@ impl Chain {
         Ok(ParentState::new(&self.state, &self.tree, hash))
     }
 
-    /// The root of the state at its position.
-    pub(super) fn state_root(&mut self) -> B256 {
-        self.state.state_root()
-    }
-
     /// Moves the state to a known block.
     pub(super) fn move_to(&mut self, hash: B256) {
         let route = self.tree.route(self.position, hash);

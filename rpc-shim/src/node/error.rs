@@ -92,9 +92,9 @@ impl ImportError {
     pub fn matches(&self, expected: &str) -> bool {
         match self {
             Self::Invalid(invalid) => invalid.rule.matches(expected),
-            Self::UnknownParent { .. } => expected
-                .split('|')
-                .any(|name| matches!(name.trim(), "BlockException.UNKNOWN_PARENT" | "BlockException.UNKNOWN_PARENT_ZERO")),
+            Self::UnknownParent { .. } => expected.split('|').any(|name| {
+                matches!(name.trim(), "BlockException.UNKNOWN_PARENT" | "BlockException.UNKNOWN_PARENT_ZERO")
+            }),
             Self::Execute { .. } => false,
         }
     }

@@ -1,8 +1,8 @@
 //! The steps of an import: check what needs no execution, execute on the parent's state, check what execution gave, keep it.
 //!
 //! Place in the flow: between decoding and the tree.
-//! Invariant: the order is that of the execution specification: header, ommers, body, senders, execution, outcome, root; the
-//! first broken rule is reported. Until the last check passed nothing is kept.
+//! Invariant: the order is that of the execution specification: header, body, ommers, senders, execution, transactions root,
+//! outcome, state root; the first broken rule is reported. Until the last check passed nothing is kept.
 
 use super::{
     chain::Chain,
@@ -11,16 +11,14 @@ use super::{
     tree::{BlockRecord, BlockTree},
 };
 use alloy_consensus::Sealable;
-use alloy_eip7928::{
-    BlockAccessList, compute_block_access_list_hash, total_bal_items, validate_block_access_list,
-};
-use alloy_primitives::B256;
+use alloy_eip7928::{BlockAccessList, compute_block_access_list_hash, total_bal_items, validate_block_access_list};
+use alloy_primitives::{B256, U256};
 use laminar_executor::{
     Block, BlockExecutor, Knowledge, Outcome,
     chain_spec::Rules,
     check_header::{
-        Computed, check_access_list_len, check_body, check_header, check_ommers, check_outcome, check_terminal_difficulty,
-        summarize_receipts,
+        Computed, check_access_list_len, check_body, check_header, check_ommers, check_outcome,
+        check_terminal_difficulty, check_transactions_root, summarize_receipts,
     },
     env::PreparedBlock,
     recover::{Senders, decode_block, recover_senders},
@@ -171,7 +169,7 @@ impl Chain {
     fn keep(&mut self, block: Block, checked: Checked, outcome: Outcome) -> Result<Imported, ImportError> {
         let hash = checked.hash;
         let wiped = self.state.apply(&outcome.changes);
-        let computed = Computed { state_root: Some(self.state_root()), ..Computed::default() };
+        let computed = Computed { state_root: Some(self.state.state_root()), ..Computed::default() };
         if let Err(rule) = check_outcome(&checked.rules, &block.header, &computed).into_result() {
             self.state.revert(&outcome.changes, wiped);
             return Err(ImportError::invalid(hash, rule));
@@ -195,18 +193,17 @@ impl Chain {
     }
 }
 
-fn total_difficulty(tree: &BlockTree, block: &Block) -> alloy_primitives::U256 {
+fn total_difficulty(tree: &BlockTree, block: &Block) -> U256 {
     let parent = tree.get(&block.header.parent_hash).map(|parent| parent.total_difficulty).unwrap_or_default();
     parent.saturating_add(block.header.difficulty)
 }
 
-/// A delivered list by its own form: order, size, hash.
+/// A delivered list by its own form: order and hash. Its size is checked with the list that execution builds.
 ///
 /// CONSENSUS: EIP-7928.
 fn check_delivered_list(block: &Block, list: &BlockAccessList) -> Result<(), Rule> {
     validate_block_access_list(list, block.body.transactions.len())
         .map_err(|error| Rule::BlockAccessList { what: error.to_string() })?;
-    check_access_list_len(&block.header, total_bal_items(list))?;
     let Some(found) = block.header.block_access_list_hash else { return Ok(()) };
     Ok(Mismatch::check(Field::BlockAccessListHash, compute_block_access_list_hash(list), found)?)
 }
@@ -218,6 +215,9 @@ fn check_results(
     outcome: &Outcome,
     delivered: Option<&BlockAccessList>,
 ) -> Result<(), Rule> {
+    // CONSENSUS: no rule depends on when this root is checked; like the specification's own, ours comes after the transactions,
+    // so that a transaction that cannot be run is the reason that is given.
+    check_transactions_root(block)?;
     let built = outcome.block_access_list.as_ref().filter(|_| rules.has_block_access_list());
     if let Some(built) = built {
         check_access_list_len(&block.header, total_bal_items(built))?;

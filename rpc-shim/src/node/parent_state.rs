@@ -60,8 +60,9 @@ impl<'a> ParentState<'a> {
     }
 
     fn hash_of(&self, number: u64) -> Option<B256> {
-        let hashes =
-            self.hashes.get_or_init(|| self.tree.branch(self.parent).take(ANCESTORS_MAX).map(BlockRecord::hash).collect());
+        let hashes = self
+            .hashes
+            .get_or_init(|| self.tree.branch(self.parent).take(ANCESTORS_MAX).map(BlockRecord::hash).collect());
         let back = self.block()?.header.number.checked_sub(number)?;
         hashes.get(usize::try_from(back).ok()?).copied()
     }

@@ -1,0 +1,94 @@
+//! `laminar bench`: real and generated blocks, executed by lean sequential revm and by the executor in turn, and timed.
+//!
+//! Place in the flow: `catalog` names the rows, `case` makes their blocks, `runs` and `path` measure them, `figures` adds up,
+//! `report` and `table` print.
+//! Invariant: a row with a figure is a row on whose every block both results were compared and equal; every other row says
+//! why it has none. It does not explain single blocks: `replay` does.
+
+mod case;
+mod catalog;
+// The same comparison as in `replay`, whose module is private to it.
+#[expect(clippy::duplicate_mod, reason = "one source, two private modules")]
+#[path = "../replay/compare.rs"]
+mod compare;
+mod figures;
+mod path;
+mod report;
+mod row;
+mod runs;
+mod series;
+mod table;
+
+use crate::{
+    ending::{Ended, Verbosity},
+    engine::{ExecutorMode, Flags, Prediction},
+};
+use report::Report;
+use row::Setup;
+use std::{
+    env,
+    num::{NonZeroU32, NonZeroUsize},
+    path::PathBuf,
+};
+
+/// Where the archives are, if nobody says: beside the repository.
+const DATA: &str = "../shared/data";
+
+/// Measure workloads and mainnet blocks against lean sequential revm.
+///
+/// Both sides run in turn in this process, on the same state with analysed code, after a run that compares their results.
+/// Ratios are lean over candidate time, so above 1 is faster; processor time is candidate over lean, so above 1 is dearer.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Rows by name, or by the beginning of their names [default: all].
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// Number of worker threads [default: all cores].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// Measure each block in so many passes; medians and the best pass are reported.
+    #[arg(long, value_name = "K", default_value = "3")]
+    repeat: NonZeroU32,
+    /// Folder with the archives of real blocks [default: $LAMINAR_DATA, else ../shared/data].
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// What generated rows know before their first transaction runs; mainnet rows say it in their names.
+    #[arg(long, value_enum, default_value_t = Prediction::None)]
+    predict: Prediction,
+    /// Print one JSON object per row and a summary.
+    #[arg(long)]
+    json: bool,
+    /// Name the rows and measure nothing.
+    #[arg(long)]
+    list: bool,
+}
+
+impl Args {
+    fn setup(&self) -> Setup {
+        let threads = self.threads.and_then(|threads| NonZeroUsize::new(threads.into()));
+        let flags = Flags { threads, executor: ExecutorMode::Auto, predict: self.predict };
+        let data = || env::var_os("LAMINAR_DATA").map_or_else(|| DATA.into(), PathBuf::from);
+        Setup { flags, passes: self.repeat.get(), data: self.data.clone().unwrap_or_else(data) }
+    }
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// A name is unknown, threads cannot be started, or the output failed. What is wrong with a row is reported, not returned.
+pub(crate) fn run(args: &Args, verbosity: Verbosity) -> anyhow::Result<Ended> {
+    let rows = catalog::select(&args.names)?;
+    let setup = args.setup();
+    let mut report = Report::new(args.json, verbosity);
+    if args.list {
+        report.list(&rows, &setup)?;
+        return Ok(Ended::Success);
+    }
+    setup.flags.start_threads()?;
+    let mut inputs = case::Mainnet::new(&setup.data);
+    for spec in rows {
+        let measured = row::measure(&setup, spec, &mut inputs, report.progress());
+        report.row(spec, measured)?;
+    }
+    Ok(report.finish(&setup)?)
+}

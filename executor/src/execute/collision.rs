@@ -1,0 +1,98 @@
+//! Creating at an address that has storage already (EIP-7610).
+//!
+//! Place in the flow: every run of a transaction goes through it; revm's own check knows nonce and code only.
+//! Invariant: a creation at such an address fails exactly as one at an address with a nonce does. Everything else is revm's.
+
+use super::{Evm, observe::BlockContext};
+use alloy_primitives::Address;
+use laminar_state_db::storage_only_id;
+use revm::{
+    DatabaseRef,
+    context::FrameStack,
+    context_interface::{JournalTr, Transaction, context::ContextError},
+    handler::{
+        EthFrame, EthPrecompiles, EvmTr, FrameInitOrResult, FrameResult, ItemOrResult,
+        evm::{ContextDbError, FrameInitResult},
+        instructions::EthInstructions,
+    },
+    interpreter::{CreateInputs, FrameInput, interpreter::EthInterpreter, interpreter_action::FrameInit},
+    primitives::constants::CALL_STACK_LIMIT,
+};
+
+/// A revm instance that knows of storage without code.
+pub(super) struct Guarded<'e, 'a, DB: DatabaseRef, TX: Transaction>(pub(super) &'e mut Evm<'a, DB, TX>);
+
+type Failed<'a, DB, TX> = ContextDbError<BlockContext<'a, DB, TX>>;
+
+impl<'a, DB: DatabaseRef, TX: Transaction> Guarded<'_, 'a, DB, TX> {
+    /// The address of a creation that gets as far as looking at it, if it has storage but neither nonce nor code.
+    fn occupied(&mut self, depth: usize, inputs: &CreateInputs) -> Result<Option<Address>, Failed<'a, DB, TX>> {
+        let journal = &mut self.0.ctx.journaled_state;
+        let caller = journal.load_account(inputs.caller()).map_err(ContextError::Db)?.data;
+        let (nonce, balance) = (caller.info.nonce, caller.info.balance);
+        if depth > CALL_STACK_LIMIT as usize || balance < inputs.value() || nonce == u64::MAX {
+            return Ok(None);
+        }
+        // revm asks for the address again and finds it computed.
+        let target = inputs.created_address(nonce);
+        let parent = journal.database.parent_account(target).map_err(ContextError::Db)?;
+        let id = parent.and_then(|info| info.account_id);
+        Ok((id.is_some() && id == storage_only_id()).then_some(target))
+    }
+
+    /// CONSENSUS: EIP-7610. The address has a nonce while revm looks at it, so that what a collision costs and touches is
+    /// decided in one place.
+    fn collide(&mut self, target: Address, frame: FrameInit) -> Result<FrameResult, Failed<'a, DB, TX>> {
+        let nonce = self.lend_nonce(target, 1)?;
+        let result = match self.0.frame_init(frame)? {
+            ItemOrResult::Result(result) => result,
+            ItemOrResult::Item(_) => {
+                return Err(ContextError::Custom(format!("created at {target}, which is occupied")));
+            }
+        };
+        self.lend_nonce(target, nonce)?;
+        Ok(result)
+    }
+
+    /// Sets the nonce of an account past the journal; gives the one before.
+    fn lend_nonce(&mut self, target: Address, nonce: u64) -> Result<u64, Failed<'a, DB, TX>> {
+        let journal = &mut self.0.ctx.journaled_state;
+        journal.load_account(target).map_err(ContextError::Db)?;
+        let account = journal.inner.state.get_mut(&target).expect("a loaded account is in the journal");
+        Ok(std::mem::replace(&mut account.info.nonce, nonce))
+    }
+}
+
+impl<'a, DB: DatabaseRef, TX: Transaction> EvmTr for Guarded<'_, 'a, DB, TX> {
+    type Context = BlockContext<'a, DB, TX>;
+    type Instructions = EthInstructions<EthInterpreter, BlockContext<'a, DB, TX>>;
+    type Precompiles = EthPrecompiles;
+    type Frame = EthFrame<EthInterpreter>;
+
+    fn all(&self) -> (&Self::Context, &Self::Instructions, &Self::Precompiles, &FrameStack<Self::Frame>) {
+        self.0.all()
+    }
+
+    fn all_mut(
+        &mut self,
+    ) -> (&mut Self::Context, &mut Self::Instructions, &mut Self::Precompiles, &mut FrameStack<Self::Frame>) {
+        self.0.all_mut()
+    }
+
+    fn frame_init(&mut self, frame: FrameInit) -> Result<FrameInitResult<'_, Self::Frame>, Failed<'a, DB, TX>> {
+        if let FrameInput::Create(inputs) = &frame.frame_input
+            && let Some(target) = self.occupied(frame.depth, inputs)?
+        {
+            return self.collide(target, frame).map(ItemOrResult::Result);
+        }
+        self.0.frame_init(frame)
+    }
+
+    fn frame_run(&mut self) -> Result<FrameInitOrResult<Self::Frame>, Failed<'a, DB, TX>> {
+        self.0.frame_run()
+    }
+
+    fn frame_return_result(&mut self, result: FrameResult) -> Result<Option<FrameResult>, Failed<'a, DB, TX>> {
+        self.0.frame_return_result(result)
+    }
+}

@@ -23,7 +23,7 @@ use std::{
 use tracing::level_filters::LevelFilter;
 
 /// Both the sequential baseline and the parallel executor allocate through it.
-#[global_allocator]
+#[expect(dead_code)]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Parallel execution of Ethereum blocks, bit-exact with sequential execution.

@@ -56,7 +56,7 @@ const fn sized(params: Params, txs: usize) -> Params {
 }
 
 /// All rows, in the order in which they run.
-pub(super) const ROWS: [Spec; 13] = [
+static ROWS: [Spec; 13] = [
     Spec {
         name: "mainnet/none",
         about: "mainnet blocks of 4 Mgas or more, nothing predicted",
@@ -127,13 +127,12 @@ impl Spec {
 /// # Errors
 /// A name fits no row.
 pub(super) fn select(names: &[String]) -> anyhow::Result<Vec<&'static Spec>> {
-    static ALL: [Spec; ROWS.len()] = ROWS;
-    if let Some(name) = names.iter().find(|name| ALL.iter().all(|row| !row.name.starts_with(*name))) {
-        let all: Vec<_> = ALL.iter().map(|row| row.name).collect();
+    if let Some(name) = names.iter().find(|name| ROWS.iter().all(|row| !row.name.starts_with(*name))) {
+        let all: Vec<_> = ROWS.iter().map(|row| row.name).collect();
         bail!("unknown row: expected {}, found {name}", all.join(", "));
     }
     let is_wanted = |row: &&Spec| names.is_empty() || names.iter().any(|name| row.name.starts_with(name));
-    Ok(ALL.iter().filter(is_wanted).collect())
+    Ok(ROWS.iter().filter(is_wanted).collect())
 }
 
 #[cfg(test)]

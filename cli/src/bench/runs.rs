@@ -171,3 +171,20 @@ impl Runner {
         Ok(outcome.map_err(|error| differs(&error))?.block_access_list)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use laminar_fixtures::workload::erc20::RECIPE;
+
+    #[test]
+    fn equal_results_pass_and_a_wrong_header_gives_no_figure() {
+        let mut case = Case::from_workload(&RECIPE.build(&RECIPE.sample)).unwrap();
+        let runner = Runner::new(Config { mode: Mode::Parallel, ..Config::default() }, 1).unwrap();
+        let outcome = runner.check(&case, None).unwrap();
+        assert_eq!((outcome.receipts.len(), outcome.gas_used), (RECIPE.sample.txs, case.block.header.gas_used));
+        case.block.header.gas_used += 1;
+        let refused = runner.measure(&case).unwrap_err();
+        assert!(matches!(&refused, Trouble::Differs(what) if what.contains("gas used: expected")), "{refused}");
+    }
+}

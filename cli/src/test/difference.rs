@@ -81,7 +81,7 @@ mod tests {
 
     fn list(reads: &[u64]) -> BlockAccessList {
         let storage_reads = reads.iter().map(|slot| U256::from(*slot)).collect();
-        vec![AccountChanges { address: Address::with_last_byte(1), storage_reads, ..AccountChanges::default() }].into()
+        vec![AccountChanges { address: Address::with_last_byte(1), storage_reads, ..AccountChanges::default() }]
     }
 
     #[test]

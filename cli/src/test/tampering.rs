@@ -21,6 +21,9 @@ const BLOCKCHAIN: &str = include_str!("samples/blockchain.json");
 const ACCESS_LIST: &str = include_str!("samples/access_list.json");
 const ENGINE: &str = include_str!("samples/engine.json");
 
+/// Spoils a block.
+type Change = fn(&mut Block);
+
 fn runner(mode: Mode, predict: Predict) -> Runner {
     let block_access_list = predict == Predict::BlockAccessList;
     let threads = NonZeroUsize::new(2).unwrap();
@@ -144,7 +147,7 @@ fn refusal_for_another_reason_is_a_failure() {
 
 #[test]
 fn every_header_field_is_checked() {
-    let table: [(&str, fn(&mut Block)); 14] = [
+    let table: [(&str, Change); 14] = [
         ("unknown parent", |b| b.header.parent_hash = B256::ZERO),
         ("wrong ommers hash", |b| b.header.ommers_hash = B256::ZERO),
         ("wrong state root", |b| b.header.state_root = B256::ZERO),

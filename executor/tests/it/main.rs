@@ -11,5 +11,6 @@ mod mainnet;
 mod outline;
 mod plan;
 mod program;
+mod promises;
 mod random;
 mod world;

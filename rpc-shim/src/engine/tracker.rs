@@ -93,7 +93,7 @@ impl Engine {
         }
         match self.chain.import_with(delivered, foresee) {
             Ok(imported) => Ok(PayloadStatus::valid(imported.hash())),
-            Err(ImportError::Invalid(invalid)) => Ok(self.refuse(hash, invalid, parent)),
+            Err(ImportError::Invalid(invalid)) => Ok(self.refuse(hash, *invalid, parent)),
             Err(ImportError::UnknownParent { .. }) => Ok(PayloadStatus::syncing()),
             Err(error) => Err(Refusal::internal(&error)),
         }

@@ -13,7 +13,7 @@ use laminar_executor::{ExecuteError, TxIndex, rule::Rule};
 pub enum ImportError {
     /// The block breaks a rule. The caller refuses it for good.
     #[error(transparent)]
-    Invalid(#[from] InvalidBlock),
+    Invalid(#[from] Box<InvalidBlock>),
     /// The block may be fine, but what it builds on is not known. The caller fetches the parent first.
     #[error("unknown parent {parent} of block {hash}")]
     UnknownParent {
@@ -29,7 +29,7 @@ pub enum ImportError {
         hash: B256,
         /// [`ExecuteError::State`] or [`ExecuteError::Bug`].
         #[source]
-        source: ExecuteError,
+        source: Box<ExecuteError>,
     },
 }
 
@@ -73,7 +73,7 @@ impl ImportError {
     pub(super) fn of(hash: B256, error: ExecuteError) -> Self {
         match error {
             ExecuteError::InvalidBlock { index, rule } => Self::refusal(Some(hash), index, rule),
-            source => Self::Execute { hash, source },
+            other => Self::Execute { hash, source: Box::new(other) },
         }
     }
 
@@ -83,8 +83,8 @@ impl ImportError {
     }
 
     /// A refusal.
-    pub(super) const fn refusal(hash: Option<B256>, index: Option<TxIndex>, rule: Rule) -> Self {
-        Self::Invalid(InvalidBlock { hash, index, rule })
+    pub(super) fn refusal(hash: Option<B256>, index: Option<TxIndex>, rule: Rule) -> Self {
+        Self::Invalid(Box::new(InvalidBlock { hash, index, rule }))
     }
 
     /// Whether a fixture that expects `expected` (official names separated by `|`) accepts this refusal. A failed backend or a

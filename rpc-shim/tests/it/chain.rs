@@ -11,6 +11,9 @@ use laminar_rpc_shim::node::{Chain, ChainError, ImportError, Imported, InvalidBl
 use laminar_state_db::{Account, MemoryState};
 use revm::DatabaseRef;
 
+/// Spoils a block.
+type Change = fn(&mut Block);
+
 fn rlp(block: &Block) -> Vec<u8> {
     alloy_rlp::encode(block)
 }
@@ -34,7 +37,7 @@ fn refusal(chain: &mut Chain, mut block: Block) -> InvalidBlock {
             ImportError::Invalid(invalid) if matches!(invalid.rule, Rule::Header(_)) => {
                 correct(&mut block.header, &invalid.rule)
             }
-            ImportError::Invalid(invalid) => return invalid,
+            ImportError::Invalid(invalid) => return *invalid,
             other => panic!("{other}"),
         }
     }
@@ -98,7 +101,7 @@ fn invalid_child_changes_nothing() {
     chain.set_head(hash(&a[1])).unwrap();
     let side = forge(&mut chain, genesis, withdrawn(9));
     let before = picture(&mut chain);
-    let tampers: [(&str, fn(&mut Block)); 6] = [
+    let tampers: [(&str, Change); 6] = [
         ("wrong state root", |b| b.header.state_root = B256::ZERO),
         ("wrong gas used", |b| b.header.gas_used += 1),
         ("wrong base fee per gas", |b| b.header.base_fee_per_gas = Some(1)),
@@ -186,7 +189,7 @@ fn ommers_are_paid_and_named_once() {
     let genesis = chain.head().hash();
     let uncle = forge(&mut chain, genesis, mined(9));
     let first = forge(&mut chain, genesis, mined(1));
-    let with_ommer = Contents { ommers: vec![uncle.header.clone()], ..mined(1) };
+    let with_ommer = Contents { ommers: vec![uncle.header], ..mined(1) };
     let second = forge(&mut chain, hash(&first), with_ommer.clone());
     let balance = |chain: &mut Chain, miner: u8| {
         let info = chain.state_of(hash(&second)).unwrap().basic_ref(alloy_primitives::Address::repeat_byte(miner));

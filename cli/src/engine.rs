@@ -40,10 +40,10 @@ pub(crate) enum ExecutorMode {
 /// Where predictions come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Prediction {
-    /// Nothing is predicted.
+    /// Nothing is predicted; the fastest where nothing is known before the block.
+    #[default]
     None,
     /// Each transaction is simulated first, inside the block's time.
-    #[default]
     Presimulate,
     /// Each transaction was simulated before the block came, as a mempool would; the time of that is reported apart.
     Ahead,

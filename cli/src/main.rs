@@ -23,7 +23,10 @@ use std::{
 use tracing::level_filters::LevelFilter;
 
 /// Both the sequential baseline and the parallel executor allocate through it.
-#[expect(dead_code)]
+///
+/// PERF: against the system's allocator no difference to the baseline and 1.4 % less processor time for the executor
+/// (`laminar replay mainnet-prestate.tar.zst --threads 2 --repeat 7`, three rounds on a busy machine).
+#[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Parallel execution of Ethereum blocks, bit-exact with sequential execution.

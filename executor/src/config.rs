@@ -20,11 +20,12 @@ pub enum Mode {
 /// Where predictions come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Predict {
-    /// No prediction: transactions run on whatever the block has published when their turn comes.
+    /// No prediction: transactions run on whatever the block has published when their turn comes. The fastest where nothing is
+    /// known before the block.
+    #[default]
     None,
     /// Every transaction is simulated on the parent state, in parallel, inside the block's time; results whose reads hold are
     /// adopted, the others run again in dependency order.
-    #[default]
     Presimulate,
     /// As `Presimulate`, with simulations that the caller made before the block came (a mempool's).
     Ahead,
@@ -48,7 +49,7 @@ pub struct Config {
 }
 
 impl Default for Config {
-    /// All cores, mode by block, presimulation, no list, no timeline.
+    /// All cores, mode by block, no prediction, no list, no timeline.
     fn default() -> Self {
         Self {
             threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),

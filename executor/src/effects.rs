@@ -122,6 +122,7 @@ pub struct Transfer {
 
 /// What a worker hands to merge.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a box would cost every plain transfer an allocation")]
 pub enum Attempt {
     /// A run through the interpreter.
     Simulation(Box<Simulation>),

@@ -29,6 +29,7 @@ const PARALLEL_TXS_MIN: usize = 3;
 
 /// What the caller knows of a block before its first transaction runs. A hint: it can be wrong or absent.
 #[derive(Debug, Default)]
+#[expect(clippy::large_enum_variant, reason = "one a block, moved twice")]
 pub enum Knowledge {
     /// Nothing.
     #[default]

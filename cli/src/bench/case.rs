@@ -5,10 +5,9 @@
 //! uses, as every block that comes from the network does.
 
 use super::row::Trouble;
-use crate::{chain, ending::one_line};
+use crate::{chain, ending::one_line, replay::plain_state};
 use alloy_consensus::{BlockBody, Header};
 use alloy_eips::eip4895::Withdrawals;
-use alloy_primitives::U256;
 use laminar_executor::{
     Block, ExecuteError,
     chain_spec::{ChainSpec, Rules},
@@ -17,7 +16,7 @@ use laminar_executor::{
     sequential,
 };
 use laminar_fixtures::{Fixture, PrestateBlock, workload::Workload};
-use laminar_state_db::{Account, MemoryState};
+use laminar_state_db::MemoryState;
 use std::path::{Path, PathBuf};
 
 /// Mainnet blocks below this are not part of the totals: too short to say something about a client.
@@ -37,18 +36,7 @@ impl Case {
     /// A real block.
     fn from_prestate(prestate: PrestateBlock) -> anyhow::Result<Self> {
         let PrestateBlock { chain_id, block, accounts, block_hashes, .. } = prestate;
-        let mut state = MemoryState::default();
-        for (address, account) in accounts {
-            let none = Account::default().code_hash;
-            let code_hash = if account.code.is_empty() { none } else { state.insert_code(account.code) };
-            state.insert_account(address, Account { nonce: account.nonce, balance: account.balance, code_hash });
-            for (slot, value) in account.storage.into_iter().filter(|(_, value)| *value != U256::ZERO) {
-                state.insert_slot(address, slot, value);
-            }
-        }
-        for (number, hash) in block_hashes {
-            state.insert_block_hash(number, hash);
-        }
+        let state = plain_state(accounts, block_hashes);
         let rules = chain::by_id(chain_id)?.rules_for(&block.header);
         let senders = recover_senders(&block.body.transactions, &rules)?;
         let prepared = PreparedBlock::new(rules, &block, &senders)?;

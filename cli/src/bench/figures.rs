@@ -168,7 +168,7 @@ impl Figures {
         figures.close();
         if blocks.len() > 1 {
             let ratios: Vec<_> = blocks.iter().map(Measured::ratio).collect();
-            figures.geometric_mean = geometric_mean(&ratios);
+            figures.geometric_mean = geometric_mean(&ratios).map(|mean| (mean * 1e4).round() / 1e4);
             figures.worst = worst(blocks);
         }
         let simulate = Side::total(blocks.iter().map(|block| &block.simulate));

@@ -7,10 +7,6 @@
 
 mod case;
 mod catalog;
-// The same comparison as in `replay`, whose module is private to it.
-#[expect(clippy::duplicate_mod, reason = "one source, two private modules")]
-#[path = "../replay/compare.rs"]
-mod compare;
 mod figures;
 mod path;
 mod report;

@@ -6,7 +6,6 @@
 
 use super::{
     case::Case,
-    compare::compare,
     row::Trouble,
     series::{Series, sum},
 };
@@ -14,6 +13,7 @@ use crate::{
     clock::{Took, time},
     ending::one_line,
     engine,
+    replay::compare,
 };
 use alloy_eip7928::BlockAccessList;
 use laminar_executor::{BlockExecutor, Config, ExecuteError, Knowledge, Mode, Outcome, Predict, Stats, sequential};

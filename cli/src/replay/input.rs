@@ -4,11 +4,12 @@
 //! Invariant: the state answers what its source proves and nothing else: a witness fails where it has a gap, a prestate is
 //! complete by definition, so an account that is not there does not exist.
 
-use alloy_primitives::{Sealed, U256};
+use alloy_primitives::{B256, Sealed, U256};
 use anyhow::Context;
 use laminar_executor::types::Block;
-use laminar_fixtures::{Fixture, FixtureError, Loaded, PrestateBlock, WitnessBlock};
+use laminar_fixtures::{Fixture, FixtureError, Loaded, Prestate, PrestateBlock, WitnessBlock};
 use laminar_state_db::{Account, MemoryState, WitnessState};
+use std::collections::BTreeMap;
 
 /// One block to replay.
 #[derive(Debug)]
@@ -80,21 +81,26 @@ impl Input {
 
     fn from_prestate(name: String, prestate: PrestateBlock) -> Self {
         let PrestateBlock { chain_id, block, accounts, block_hashes, ommers_missing, .. } = prestate;
-        let mut state = MemoryState::default();
-        for (address, account) in accounts {
-            let none = Account::default().code_hash;
-            let code_hash = if account.code.is_empty() { none } else { state.insert_code(account.code) };
-            state.insert_account(address, Account { nonce: account.nonce, balance: account.balance, code_hash });
-            for (slot, value) in account.storage.into_iter().filter(|(_, value)| *value != U256::ZERO) {
-                state.insert_slot(address, slot, value);
-            }
-        }
-        for (number, hash) in block_hashes {
-            state.insert_block_hash(number, hash);
-        }
-        let state = ParentState::Plain(Box::new(state));
+        let state = ParentState::Plain(Box::new(plain_state(accounts, block_hashes)));
         Self { name, chain_id, block, parent: None, state, ommers_missing }
     }
+}
+
+/// A prestate and the block hashes that come with it as a state; what it does not name does not exist.
+pub(crate) fn plain_state(accounts: Prestate, block_hashes: BTreeMap<u64, B256>) -> MemoryState {
+    let mut state = MemoryState::default();
+    for (address, account) in accounts {
+        let none = Account::default().code_hash;
+        let code_hash = if account.code.is_empty() { none } else { state.insert_code(account.code) };
+        state.insert_account(address, Account { nonce: account.nonce, balance: account.balance, code_hash });
+        for (slot, value) in account.storage.into_iter().filter(|(_, value)| *value != U256::ZERO) {
+            state.insert_slot(address, slot, value);
+        }
+    }
+    for (number, hash) in block_hashes {
+        state.insert_block_hash(number, hash);
+    }
+    state
 }
 
 const fn kind(fixture: &Fixture) -> &'static str {

@@ -25,7 +25,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub(crate) use input::Input;
+pub(crate) use compare::compare;
+pub(crate) use input::{Input, plain_state};
 pub(crate) use run::replay;
 
 /// Replay real or sample blocks.

@@ -201,9 +201,8 @@ impl Committer {
     /// Whether an end of the transfer may have been told to the worker as something that was taken back since.
     fn transfer_is_doubtful(&self, block: &PreparedBlock, index: TxIndex) -> bool {
         let tx = &block.txs[index.as_usize()];
-        let doubtful = |address: &Address| {
-            is_doubtful(&self.revoked, address) && self.ledger.state.account(address).is_none()
-        };
+        let doubtful =
+            |address: &Address| is_doubtful(&self.revoked, address) && self.ledger.state.account(address).is_none();
         doubtful(&tx.caller) || tx.kind.to().is_some_and(doubtful)
     }
 

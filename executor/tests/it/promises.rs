@@ -6,7 +6,8 @@ use crate::{
     world::World,
 };
 use alloy_eip7928::{
-    AccountChanges, BalanceChange, BlockAccessIndex, BlockAccessList, CodeChange, NonceChange, SlotChanges, StorageChange,
+    AccountChanges, BalanceChange, BlockAccessIndex, BlockAccessList, CodeChange, NonceChange, SlotChanges,
+    StorageChange,
 };
 use alloy_primitives::{Address, B256, Bytes, U256};
 use laminar_executor::{ExecuteError, Knowledge, Predict, TxIndex, rule::Rule, sequential};
@@ -103,8 +104,12 @@ fn promised_funds_do_not_make_a_transfer_valid() {
 fn withdrawals_stand_after_the_transactions_in_the_list() {
     let world = world();
     let (mut block, prepared) = world.prepare();
-    let withdrawal =
-        alloy_eips::eip4895::Withdrawal { index: 0, validator_index: 0, address: Address::repeat_byte(0x55), amount: 3 };
+    let withdrawal = alloy_eips::eip4895::Withdrawal {
+        index: 0,
+        validator_index: 0,
+        address: Address::repeat_byte(0x55),
+        amount: 3,
+    };
     block.body.withdrawals = Some(vec![withdrawal].into());
     let outcome = executor(1, Predict::None).execute(&block, &prepared, &world.state, Knowledge::Nothing).unwrap();
     let list = outcome.block_access_list.unwrap();

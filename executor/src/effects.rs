@@ -1,6 +1,6 @@
 //! What one run of a transaction saw and did: the value that travels from a worker to merge.
 //!
-//! Place in the flow: [`crate::execute`] makes a [`Simulation`], [`crate::validate`] asks whether it holds, merge applies it.
+//! Place in the flow: `execute` makes a [`Simulation`], [`crate::validate`] asks whether it holds, merge applies it.
 //! Kept across time (from a mempool, say) the same value is what gets adopted.
 //! Invariant: each account appears once and each of its slots once; `seen` is what the run was told on its first look,
 //! whoever wrote in the meantime.

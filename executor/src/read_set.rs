@@ -1,6 +1,6 @@
 //! How exactly a run looked at an account: what must still hold for its result to be right.
 //!
-//! Place in the flow: [`crate::execute`] records it, [`crate::effects`] carries it, [`crate::validate`] checks it.
+//! Place in the flow: `execute` records it, [`crate::effects`] carries it, [`crate::validate`] checks it.
 //! Invariant: a rule is never weaker than what the run depended on. Where that cannot be decided cheaply it is
 //! [`BalanceRule::Exact`].
 //!

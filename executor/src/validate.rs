@@ -136,9 +136,9 @@ mod tests {
     #[test]
     fn each_rule_finds_its_own_location() {
         let seen = read(Some(account(1, 50)));
-        let exact = AccountAccess { balance: BalanceRule::Exact, ..seen.clone() };
-        let least = AccountAccess { balance: BalanceRule::AtLeast(U256::from(40)), ..seen.clone() };
-        let nonce = AccountAccess { nonce: NonceRule::Exact, ..seen.clone() };
+        let exact = AccountAccess { balance: BalanceRule::Exact, ..seen };
+        let least = AccountAccess { balance: BalanceRule::AtLeast(U256::from(40)), ..seen };
+        let nonce = AccountAccess { nonce: NonceRule::Exact, ..seen };
         let coded = Account { code_hash: alloy_primitives::B256::repeat_byte(1), ..account(1, 50) };
         check(seen.clone(), Some(account(9, 7)), None, None);
         check(seen.clone(), None, None, Some(Location::Code(SUBJECT)));

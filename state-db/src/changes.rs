@@ -78,7 +78,7 @@ pub fn storage_only_id() -> Option<AccountId> {
 /// One slot over a block; `before != after` unless the account's storage was cleared in between.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SlotChange {
-    /// The value in the parent state.
+    /// The value in the parent state; zero for a slot that the block first wrote after the account's storage was cleared.
     pub before: U256,
     /// The value after the block; zero means that the slot is gone.
     pub after: U256,

@@ -3,7 +3,7 @@
 //! Place in the flow: takes a [`Plan`] and steps (run one transaction, commit one transaction), drives both to the end.
 //! Invariant: every transaction is committed once, in block order, by one thread at a time; a transaction starts when its
 //! planned predecessors are done; whatever the plan says, the work ends.
-//! It does not know revm or state: [`Steps`] is all it sees, so a model checker can drive it on scripted transactions.
+//! It does not know revm or state: its steps are all it sees, so a model checker can drive it on scripted transactions.
 //!
 //! The right to merge is a value, the committer, that lies in a mutex while nobody uses it. A worker that finished a
 //! transaction takes it if the next transaction of the committed prefix is finished, commits what it can, and puts it back.

@@ -152,7 +152,7 @@ fn wrong_empty_and_foreign_knowledge_changes_nothing() {
             later.block_env.timestamp += U256::from(1);
             for known in [
                 Knowledge::Nothing,
-                Knowledge::BlockAccessList(Vec::new().into()),
+                Knowledge::BlockAccessList(Vec::new()),
                 knowledge(&executor, &other_block, &other_prepared, &other.state),
                 Knowledge::Simulations(executor.simulate(&shorter, &world.state)),
                 Knowledge::Simulations(executor.simulate(&later, &world.state)),

@@ -6,14 +6,16 @@
 
 use crate::{
     chain_spec::Rules,
+    clock::Clock,
     config::{Config, Mode, Predict},
     env::PreparedBlock,
     error::ExecuteError,
     execute::TRANSFER_GAS,
     merge::{Committer, Surroundings},
     outcome::{Outcome, Path, Span, Stats},
-    parallel::{self, Clock, Prepared, Simulations},
+    parallel::{self, Manner, Prepared},
     predict,
+    presimulate::{self, Simulations},
     schedule::Pool,
     system_calls,
     types::{Block, Receipt},
@@ -107,7 +109,7 @@ impl BlockExecutor {
     /// Simulates every transaction of the block alone on `parent`, the state after the block's parent: what a mempool
     /// would have done before the block came.
     pub fn simulate<DB: DatabaseRef + Sync>(&self, prepared: &PreparedBlock, parent: &DB) -> Simulations {
-        parallel::presimulate(&self.pool, Surroundings { block: prepared, parent }, Clock::new(false))
+        presimulate::presimulate(&self.pool, Surroundings { block: prepared, parent }, Clock::new(false))
     }
 
     fn run<DB: DatabaseRef + Sync>(
@@ -123,8 +125,8 @@ impl BlockExecutor {
         }
         let presimulates = self.config.predict == Predict::Presimulate;
         let (known, spans) = self.predict(around, knowledge, clock)?;
-        let workers = self.workers(&known);
-        let (committer, mut stats) = parallel::run(&self.pool, around, known, committer, workers, clock)?;
+        let manner = Manner { workers: self.workers(&known), adapts: self.config.mode == Mode::Auto };
+        let (committer, mut stats) = parallel::run(&self.pool, around, known, committer, manner, clock)?;
         stats.timeline.extend(spans);
         // Simulations inside the block's time are runs like any other.
         stats.incarnations += if presimulates { around.block.txs.len() as u64 } else { 0 };
@@ -169,7 +171,7 @@ impl BlockExecutor {
                 Prepared::from_effects(predict::effects_of_list(&list, txs, around.parent)?)
             }
             (Predict::Presimulate, _) => {
-                let mut simulations = parallel::presimulate(&self.pool, around, clock);
+                let mut simulations = presimulate::presimulate(&self.pool, around, clock);
                 let spans = std::mem::take(&mut simulations.spans);
                 let known = simulations.into_attempts(&self.pool, around).unwrap_or_default();
                 return Ok((Prepared::from_simulations(known, gas_limits), spans));

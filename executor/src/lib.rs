@@ -38,8 +38,13 @@ pub mod partition;
 
 pub mod schedule;
 
-mod merge;
 pub mod outcome;
+
+mod clock;
+mod merge;
+
+mod contention;
+mod presimulate;
 
 mod parallel;
 
@@ -52,5 +57,5 @@ pub use error::ExecuteError;
 pub use execute::ViewError;
 pub use executor::{BlockExecutor, Knowledge};
 pub use outcome::{Fallback, Outcome, Path, Stats};
-pub use parallel::Simulations;
+pub use presimulate::Simulations;
 pub use types::{Block, Incarnation, Receipt, Transaction, TxIndex};

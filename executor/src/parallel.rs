@@ -4,8 +4,9 @@
 //! Invariant: what comes out is what merge committed in block order; runs, plans and earlier simulations only decide when.
 
 use crate::{
+    clock::Clock,
+    contention::Contention,
     effects::{Attempt, Simulation},
-    env::PreparedBlock,
     error::ExecuteError,
     execute::{self, Instance},
     merge::{Committer, Surroundings, Taken},
@@ -13,34 +14,15 @@ use crate::{
     outcome::{Fallback, Path, Span, SpanKind, Stats},
     partition::{GraphBuilder, Plan},
     schedule::{Pool, Schedule, Steps},
-    sync::{AtomicUsize, Mutex, Ordering},
-    types::{Incarnation, TxIndex},
+    sync::Mutex,
+    types::TxIndex,
 };
-use alloy_primitives::{B256, map::AddressSet};
-use revm::{DatabaseRef, context::BlockEnv};
+use alloy_primitives::map::AddressSet;
+use revm::DatabaseRef;
 use std::{
     ops::ControlFlow,
     panic::{AssertUnwindSafe, catch_unwind},
-    time::Instant,
 };
-
-/// A clock that starts with the block and is read only where a timeline is wanted.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Clock(Option<Instant>);
-
-impl Clock {
-    pub(crate) fn new(timeline: bool) -> Self {
-        Self(timeline.then(Instant::now))
-    }
-
-    fn span<T>(self, worker: usize, index: TxIndex, kind: SpanKind, work: impl FnOnce() -> T) -> (T, Option<Span>) {
-        let Some(block_start) = self.0 else { return (work(), None) };
-        let start = block_start.elapsed();
-        let done = work();
-        let incarnation = Incarnation(u32::from(kind == SpanKind::Reexecute));
-        (done, Some(Span { worker, index, incarnation, kind, start, end: block_start.elapsed() }))
-    }
-}
 
 /// A run on its way to merge, with where it came from.
 struct Delivered {
@@ -62,48 +44,6 @@ struct Rare {
 impl Delivered {
     fn from_before(attempt: Attempt) -> Self {
         Self { attempt, from_before: true, rare: None }
-    }
-}
-
-/// Simulations on a state, one a transaction: what presimulation gives and what a mempool would keep.
-///
-/// They say on which parent and under which block environment they were made. Under another environment they are not used;
-/// on another parent each is checked against it first.
-#[derive(Debug)]
-pub struct Simulations {
-    attempts: Vec<Attempt>,
-    pub(crate) spans: Vec<Span>,
-    parent_hash: B256,
-    block_env: BlockEnv,
-}
-
-impl Simulations {
-    /// Those that can be adopted on `parent` if their reads hold in the block; `None` if none can.
-    pub(crate) fn into_attempts<DB: DatabaseRef + Sync>(
-        self,
-        pool: &Pool,
-        around: Surroundings<'_, DB>,
-    ) -> Option<Vec<Attempt>> {
-        let same_block = self.attempts.len() == around.block.txs.len() && self.block_env == around.block.block_env;
-        if !same_block {
-            return None;
-        }
-        if self.parent_hash == around.block.parent_hash {
-            return Some(self.attempts);
-        }
-        let attempts: Vec<_> = self.attempts.into_iter().map(Mutex::new).collect();
-        for_each_tx(
-            pool,
-            attempts.len(),
-            |_| (),
-            |(), index| {
-                let mut attempt = attempts[index.as_usize()].lock();
-                if !execute::holds_on_parent(&attempt, around.parent) {
-                    *attempt = Attempt::Refused;
-                }
-            },
-        );
-        Some(attempts.into_iter().map(Mutex::into_inner).collect())
     }
 }
 
@@ -167,6 +107,8 @@ struct Job<'a, DB> {
     around: Surroundings<'a, DB>,
     memory: &'a MvMemory,
     published: Vec<Mutex<Option<Box<Simulation>>>>,
+    /// Whether running ahead is given up for a while where it does not pay.
+    adapts: bool,
     clock: Clock,
 }
 
@@ -180,6 +122,7 @@ struct Writer {
     committer: Committer,
     stats: Stats,
     error: Option<ExecuteError>,
+    contention: Contention,
 }
 
 impl<'a, DB: DatabaseRef + Sync> Steps for Job<'a, DB> {
@@ -218,79 +161,72 @@ impl<'a, DB: DatabaseRef + Sync> Steps for Job<'a, DB> {
         index: TxIndex,
         delivered: Delivered,
     ) -> ControlFlow<()> {
+        match self.commit_one(worker, writer, index, delivered) {
+            Ok(()) if self.adapts && writer.contention.is_high() => ControlFlow::Break(()),
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                writer.error = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    }
+}
+
+impl<'a, DB: DatabaseRef + Sync> Job<'a, DB> {
+    fn commit_one(
+        &self,
+        worker: &mut Worker<'a, DB>,
+        writer: &mut Writer,
+        index: TxIndex,
+        delivered: Delivered,
+    ) -> Result<(), ExecuteError> {
         let Delivered { attempt, from_before, rare } = delivered;
         let Rare { revoked, span } = rare.map(|rare| *rare).unwrap_or_default();
-        let was_run = !from_before;
         let has_result = !matches!(attempt, Attempt::Refused);
         writer.committer.revoke(revoked);
         let block = self.around.block;
         let (taken, second) = self.clock.span(worker.worker, index, SpanKind::Reexecute, || {
             writer.committer.commit(&mut worker.instance, block, Some(self.memory), attempt)
         });
+        let taken = taken?;
         let stats = &mut writer.stats;
-        stats.incarnations += u64::from(was_run);
+        stats.incarnations += u64::from(!from_before);
         stats.timeline.extend(span);
         match taken {
-            Ok(Taken::AsDelivered) => stats.adopted += u64::from(from_before),
-            Ok(Taken::RunAgain) => {
+            Taken::AsDelivered => stats.adopted += u64::from(from_before),
+            Taken::RunAgain => {
                 stats.incarnations += 1;
                 stats.aborted += u64::from(has_result);
                 stats.timeline.extend(second);
             }
-            Err(error) => {
-                writer.error = Some(error);
-                return ControlFlow::Break(());
-            }
         }
-        ControlFlow::Continue(())
+        writer.contention.note(taken);
+        Ok(())
     }
-}
 
-/// Simulates every transaction alone on the parent state, on all workers.
-pub(crate) fn presimulate<DB: DatabaseRef + Sync>(
-    pool: &Pool,
-    around: Surroundings<'_, DB>,
-    clock: Clock,
-) -> Simulations {
-    let txs = around.block.txs.len();
-    let memory = MvMemory::new(0);
-    let done: Vec<Mutex<(Attempt, Option<Span>)>> = (0..txs).map(|_| Mutex::new((Attempt::Refused, None))).collect();
-    let worker = |worker| Worker { worker, instance: Instance::new(around.block, around.parent, &memory) };
-    for_each_tx(pool, txs, worker, |Worker { worker, instance }, index| {
-        let simulated = clock.span(*worker, index, SpanKind::Presimulate, || instance.speculate(index));
-        *done[index.as_usize()].lock() = simulated;
-    });
-    let PreparedBlock { parent_hash, block_env, .. } = around.block;
-    let (parent_hash, block_env) = (*parent_hash, block_env.clone());
-    let mut simulations = Simulations { attempts: Vec::with_capacity(txs), spans: Vec::new(), parent_hash, block_env };
-    for (attempt, span) in done.into_iter().map(Mutex::into_inner) {
-        simulations.attempts.push(attempt);
-        simulations.spans.extend(span);
-    }
-    simulations
-}
-
-/// Calls `work` once for each of `txs` transactions, in any order, on all workers. A worker that panics leaves its transaction
-/// undone: the caller's default for it must be right.
-fn for_each_tx<W>(pool: &Pool, txs: usize, worker: impl Fn(usize) -> W + Sync, work: impl Fn(&mut W, TxIndex) + Sync) {
-    let next = AtomicUsize::new(0);
-    if txs == 0 {
-        return;
-    }
-    pool.run(pool.workers(), |id| {
-        let mut state = worker(id);
-        loop {
-            // ORDER: Relaxed. An election; results are published by locks and by joining the workers.
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            if at >= txs {
-                break;
-            }
-            work(&mut state, TxIndex::from_usize(at));
+    /// What stands for the run of a transaction that was not run ahead: what was promised of it is taken back.
+    fn without_run(&self, index: TxIndex) -> Delivered {
+        let mut revoked = AddressSet::default();
+        if let Some(published) = self.published.get(index.as_usize())
+            && let Some(published) = published.lock().take()
+        {
+            self.memory.revoke(index, &published, None, &mut revoked);
         }
-    });
+        let rare = (!revoked.is_empty()).then(|| Box::new(Rare { revoked, span: None }));
+        Delivered { attempt: Attempt::Refused, from_before: true, rare }
+    }
 }
 
-/// Runs and commits all transactions on `workers` of the pool.
+/// How the block is run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manner {
+    /// Workers, the calling thread included.
+    pub(crate) workers: usize,
+    /// Whether running ahead is given up for a while where most of it is thrown away.
+    pub(crate) adapts: bool,
+}
+
+/// Runs and commits all transactions over the pool.
 ///
 /// # Errors
 /// The block is invalid, a read failed, or a worker panicked and the rest did not run sequentially either.
@@ -299,12 +235,13 @@ pub(crate) fn run<DB: DatabaseRef + Sync>(
     around: Surroundings<'_, DB>,
     prepared: Prepared,
     committer: Committer,
-    workers: usize,
+    manner: Manner,
     clock: Clock,
 ) -> Result<(Committer, Stats), ExecuteError> {
-    let Prepared { plan, memory, ready, published } = prepared;
+    let Prepared { mut plan, memory, ready, published } = prepared;
+    let Manner { workers, adapts } = manner;
     let published = published.into_iter().map(Mutex::new).collect();
-    let job = Job { around, memory: &memory, published, clock };
+    let job = Job { around, memory: &memory, published, adapts, clock };
     let stats = Stats {
         path: Path::Parallel,
         workers,
@@ -312,22 +249,56 @@ pub(crate) fn run<DB: DatabaseRef + Sync>(
         critical_path_gas: plan.critical_path_gas(),
         ..Stats::default()
     };
-    let ready = ready.into_iter().map(|attempt| attempt.map(Delivered::from_before)).collect();
-    let schedule = Schedule::new(&job, &plan, ready, Writer { committer, stats, error: None });
-    let panics = pool.run(workers, |worker| schedule.work(worker));
-    let complete = schedule.is_complete();
-    let writer = schedule.into_committer();
-    match writer {
-        Some(Writer { error: Some(error), .. }) => Err(error),
-        Some(Writer { committer, stats, .. }) if complete => Ok((committer, stats)),
-        Some(Writer { committer, mut stats, .. }) => {
-            let left = (around.block.txs.len() - committer.next().as_usize()) as u64;
-            stats.fallback = Some((Fallback::WorkerPanic, left));
-            let committer = run_rest(around, committer)?;
-            Ok((committer, stats))
+    let mut ready: Vec<_> = ready.into_iter().map(|attempt| attempt.map(Delivered::from_before)).collect();
+    let mut writer = Writer { committer, stats, error: None, contention: Contention::default() };
+    loop {
+        let schedule = Schedule::new(&job, &plan, writer.committer.next(), ready, writer);
+        let panics = pool.run(workers, |worker| schedule.work(worker));
+        let complete = schedule.is_complete();
+        let (left, attempts) = schedule.into_parts();
+        writer = left.ok_or_else(|| bug(format!("{panics} workers panicked while merging")))?;
+        match writer.error.take() {
+            Some(error) => return Err(error),
+            None if complete => return Ok((writer.committer, writer.stats)),
+            None if panics > 0 => return fall_back(around, writer),
+            None => {}
         }
-        None => Err(ExecuteError::Bug { stage: "merge", what: format!("{panics} workers panicked while merging") }),
+        ready = attempts;
+        catch_unwind(AssertUnwindSafe(|| commit_stretch(&job, &mut writer, &mut ready)))
+            .unwrap_or_else(|_| Err(bug("a run panicked where running ahead did not pay".to_owned())))?;
+        plan = Plan::of_missing(writer.committer.next(), &ready.iter().map(Option::is_some).collect::<Vec<_>>());
     }
+}
+
+fn bug(what: String) -> ExecuteError {
+    ExecuteError::Bug { stage: "merge", what }
+}
+
+fn fall_back<DB: DatabaseRef>(
+    around: Surroundings<'_, DB>,
+    writer: Writer,
+) -> Result<(Committer, Stats), ExecuteError> {
+    let Writer { committer, mut stats, .. } = writer;
+    let left = (around.block.txs.len() - committer.next().as_usize()) as u64;
+    stats.fallback = Some((Fallback::WorkerPanic, left));
+    Ok((run_rest(around, committer)?, stats))
+}
+
+/// Commits the next transactions one after the other, where running ahead did not pay. What was run ahead already is used if
+/// it holds.
+fn commit_stretch<DB: DatabaseRef + Sync>(
+    job: &Job<'_, DB>,
+    writer: &mut Writer,
+    ready: &mut [Option<Delivered>],
+) -> Result<(), ExecuteError> {
+    let mut worker = job.worker(0);
+    for _ in 0..writer.contention.next_stretch() {
+        let index = writer.committer.next();
+        let Some(slot) = ready.get_mut(index.as_usize()) else { break };
+        let delivered = slot.take().unwrap_or_else(|| job.without_run(index));
+        job.commit_one(&mut worker, writer, index, delivered)?;
+    }
+    Ok(())
 }
 
 /// Runs and commits the transactions that are left, one after the other.

@@ -29,6 +29,13 @@ impl Plan {
         Self { ready: (0..txs).map(TxIndex::from_usize).collect(), tasks: txs, ..Self::default() }
     }
 
+    /// The plan for a block that is committed up to `start`: whoever has no attempt runs, in block order.
+    pub fn of_missing(start: TxIndex, has_attempt: &[bool]) -> Self {
+        let missing = (start.as_usize()..has_attempt.len()).filter(|at| !has_attempt[*at]);
+        let ready: Vec<_> = missing.map(TxIndex::from_usize).collect();
+        Self { tasks: ready.len(), ready, ..Self::default() }
+    }
+
     /// A plan from the predicted conflict graph. Transactions that have an attempt and no predecessor are not run; of the
     /// others, those on the longest path by predicted gas start first.
     pub fn from_graph(graph: &ConflictGraph, attempts: &[Option<Attempt>]) -> Self {

@@ -74,8 +74,8 @@ impl Waiting {
 pub(super) struct CommitCursor(AtomicUsize);
 
 impl CommitCursor {
-    pub(super) fn new() -> Self {
-        Self(AtomicUsize::new(0))
+    pub(super) fn new(start: TxIndex) -> Self {
+        Self(AtomicUsize::new(start.as_usize()))
     }
 
     pub(super) fn publish(&self, end: TxIndex) {

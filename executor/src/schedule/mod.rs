@@ -73,8 +73,15 @@ impl<S: Steps> std::fmt::Debug for Schedule<'_, S> {
 }
 
 impl<'a, S: Steps> Schedule<'a, S> {
-    /// A schedule of `plan`. `ready` holds the attempts that exist already, one entry a transaction; the plan runs the others.
-    pub(crate) fn new(steps: &'a S, plan: &'a Plan, ready: Vec<Option<S::Attempt>>, committer: S::Committer) -> Self {
+    /// A schedule of `plan` from `start` on, below which all is committed. `ready` holds the attempts that exist already, one
+    /// entry a transaction of the block; the plan runs the others.
+    pub(crate) fn new(
+        steps: &'a S,
+        plan: &'a Plan,
+        start: TxIndex,
+        ready: Vec<Option<S::Attempt>>,
+        committer: S::Committer,
+    ) -> Self {
         Self {
             steps,
             plan,
@@ -83,7 +90,7 @@ impl<'a, S: Steps> Schedule<'a, S> {
             released: Mutex::default(),
             unstarted: Unstarted::new(plan.tasks()),
             finished: ready.into_iter().map(Mutex::new).collect(),
-            committed: CommitCursor::new(),
+            committed: CommitCursor::new(start),
             committer: Mutex::new(Some(committer)),
             cancel: Cancel::new(),
         }
@@ -116,9 +123,10 @@ impl<'a, S: Steps> Schedule<'a, S> {
         self.committed.get() == self.finished.len()
     }
 
-    /// The committer, after all workers have returned; `None` if a worker panicked while merging.
-    pub(crate) fn into_committer(self) -> Option<S::Committer> {
-        self.committer.into_inner()
+    /// After all workers have returned: the committer, or `None` if a worker panicked while merging, and the attempts that
+    /// were not committed.
+    pub(crate) fn into_parts(self) -> (Option<S::Committer>, Vec<Option<S::Attempt>>) {
+        (self.committer.into_inner(), self.finished.into_iter().map(Mutex::into_inner).collect())
     }
 
     fn next_task(&self) -> Option<TxIndex> {

@@ -85,10 +85,10 @@ fn check_once(scripts: &[Script], plan: &Plan, workers: usize, invalid_at: Optio
     let published = Mutex::new(vec![[None; CELLS]; scripts.len()]);
     let steps = Scripted { scripts: scripts.to_vec(), published, invalid_at };
     let ready = scripts.iter().map(|_| None).collect();
-    let schedule = Schedule::new(&steps, plan, ready, Ledger::default());
+    let schedule = Schedule::new(&steps, plan, TxIndex(0), ready, Ledger::default());
     scope(|worker| schedule.work(worker), workers);
     let complete = schedule.is_complete();
-    let ledger = schedule.into_committer().expect("nobody panicked");
+    let ledger = schedule.into_parts().0.expect("nobody panicked");
     let end = invalid_at.unwrap_or(scripts.len());
     assert_eq!(complete, invalid_at.is_none());
     assert_eq!(ledger.order, (0..end).map(TxIndex::from_usize).collect::<Vec<_>>());
@@ -169,9 +169,9 @@ fn attempts_from_before_are_committed_without_a_run() {
     let steps = Scripted { scripts: CHAIN.to_vec(), published, invalid_at: None };
     let plan = Plan::default();
     let ready = CHAIN.iter().map(|_| Some(Seen(0))).collect();
-    let schedule = Schedule::new(&steps, &plan, ready, Ledger::default());
+    let schedule = Schedule::new(&steps, &plan, TxIndex(0), ready, Ledger::default());
     schedule.work(0);
     assert!(schedule.is_complete());
-    let ledger = schedule.into_committer().expect("nobody panicked");
+    let ledger = schedule.into_parts().0.expect("nobody panicked");
     assert_eq!((ledger.order.len(), ledger.reruns), (4, 3));
 }

@@ -1,0 +1,106 @@
+//! Simulations: every transaction of a block alone on the parent state, before its turn.
+//!
+//! Place in the flow: predictions with values. A mempool's come before the block, presimulation's at its start; both are
+//! adopted by merge if their reads hold.
+//! Invariant: a simulation that was made on another parent is used only where everything that it saw is so in this one.
+
+use crate::{
+    clock::Clock,
+    effects::Attempt,
+    env::PreparedBlock,
+    execute::{self, Instance},
+    merge::Surroundings,
+    mv_memory::MvMemory,
+    outcome::{Span, SpanKind},
+    schedule::Pool,
+    sync::{AtomicUsize, Mutex, Ordering},
+    types::TxIndex,
+};
+use alloy_primitives::B256;
+use revm::{DatabaseRef, context::BlockEnv};
+
+/// Simulations on a state, one a transaction: what presimulation gives and what a mempool would keep.
+///
+/// They say on which parent and under which block environment they were made. Under another environment they are not used;
+/// on another parent each is checked against it first.
+#[derive(Debug)]
+pub struct Simulations {
+    attempts: Vec<Attempt>,
+    pub(crate) spans: Vec<Span>,
+    parent_hash: B256,
+    block_env: BlockEnv,
+}
+
+impl Simulations {
+    /// Those that can be adopted on `parent` if their reads hold in the block; `None` if none can.
+    pub(crate) fn into_attempts<DB: DatabaseRef + Sync>(
+        self,
+        pool: &Pool,
+        around: Surroundings<'_, DB>,
+    ) -> Option<Vec<Attempt>> {
+        let same_block = self.attempts.len() == around.block.txs.len() && self.block_env == around.block.block_env;
+        if !same_block {
+            return None;
+        }
+        if self.parent_hash == around.block.parent_hash {
+            return Some(self.attempts);
+        }
+        let attempts: Vec<_> = self.attempts.into_iter().map(Mutex::new).collect();
+        for_each_tx(
+            pool,
+            attempts.len(),
+            |_| (),
+            |(), index| {
+                let mut attempt = attempts[index.as_usize()].lock();
+                if !execute::holds_on_parent(&attempt, around.parent) {
+                    *attempt = Attempt::Refused;
+                }
+            },
+        );
+        Some(attempts.into_iter().map(Mutex::into_inner).collect())
+    }
+}
+
+/// Simulates every transaction alone on the parent state, on all workers.
+pub(crate) fn presimulate<DB: DatabaseRef + Sync>(
+    pool: &Pool,
+    around: Surroundings<'_, DB>,
+    clock: Clock,
+) -> Simulations {
+    let txs = around.block.txs.len();
+    let memory = MvMemory::new(0);
+    let done: Vec<Mutex<(Attempt, Option<Span>)>> = (0..txs).map(|_| Mutex::new((Attempt::Refused, None))).collect();
+    let worker = |worker| (worker, Instance::new(around.block, around.parent, &memory));
+    for_each_tx(pool, txs, worker, |(worker, instance), index| {
+        let simulated = clock.span(*worker, index, SpanKind::Presimulate, || instance.speculate(index));
+        *done[index.as_usize()].lock() = simulated;
+    });
+    let PreparedBlock { parent_hash, block_env, .. } = around.block;
+    let (parent_hash, block_env) = (*parent_hash, block_env.clone());
+    let mut simulations = Simulations { attempts: Vec::with_capacity(txs), spans: Vec::new(), parent_hash, block_env };
+    for (attempt, span) in done.into_iter().map(Mutex::into_inner) {
+        simulations.attempts.push(attempt);
+        simulations.spans.extend(span);
+    }
+    simulations
+}
+
+/// Calls `work` once for each of `txs` transactions, in any order, on all workers. A worker that panics leaves its transaction
+/// undone: the caller's default for it must be right.
+fn for_each_tx<W>(pool: &Pool, txs: usize, worker: impl Fn(usize) -> W + Sync, work: impl Fn(&mut W, TxIndex) + Sync) {
+    let next = AtomicUsize::new(0);
+    if txs == 0 {
+        return;
+    }
+    pool.run(pool.workers(), |id| {
+        let mut state = worker(id);
+        loop {
+            // ORDER: Relaxed. An election; results are published by locks and by joining the workers.
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            if at >= txs {
+                break;
+            }
+            work(&mut state, TxIndex::from_usize(at));
+        }
+    });
+}

@@ -1,0 +1,61 @@
+//! Blocks in which running ahead does not pay: by choice they are committed in stretches, and stay exact.
+
+use crate::{
+    check::{PREDICTIONS, first_difference, knowledge},
+    program::{Step, assemble, contract, sender},
+    world::World,
+};
+use laminar_executor::{BlockExecutor, Config, Knowledge, Mode, Path, Predict, sequential};
+use std::num::NonZeroUsize;
+
+fn executor(workers: usize, predict: Predict) -> BlockExecutor {
+    let threads = NonZeroUsize::new(workers).unwrap();
+    BlockExecutor::new(Config { threads, mode: Mode::Auto, predict, ..Config::default() }).unwrap()
+}
+
+/// A hot slot, then transfers and independent work, then creations and destructions on hot accounts.
+fn world() -> World {
+    let mut world = World::new();
+    (0..4).for_each(|n| world.account(sender(n), 0, 10_000_000_000));
+    world.contract(contract(0), &assemble(&[Step::Add(0, 1), Step::Copy(1, 0)]), 100);
+    world.contract(contract(1), &assemble(&[Step::Balance(0, 0), Step::Call(0, 2)]), 0);
+    world.contract(contract(2), &assemble(&[Step::Create2(4, 0), Step::CodeHash(2, 2)]), 50);
+    world.header.gas_used = 30_000_000;
+    for n in 0..330u32 {
+        let from = sender(u8::try_from(n % 4).unwrap());
+        match n {
+            0..150 => world.call(from, contract(0), 0),
+            150..180 => {
+                let tx = world.call(from, sender(0), 1);
+                tx.gas_limit = 21_000;
+                tx
+            }
+            180..260 => world.call(from, contract(1), 1),
+            _ => world.call(from, contract(2), 0),
+        };
+    }
+    world.header.gas_limit = 1_000_000_000;
+    world
+}
+
+#[test]
+fn contended_blocks_stay_exact_and_waste_little() {
+    let world = world();
+    let (block, prepared) = world.prepare();
+    let mut want = sequential::execute(&block, &prepared, &world.state).unwrap();
+    for predict in PREDICTIONS {
+        for workers in [2, 3, 8] {
+            let executor = executor(workers, predict);
+            for _ in 0..3 {
+                let known = match predict {
+                    Predict::Ahead => Knowledge::Simulations(executor.simulate(&prepared, &world.state)),
+                    _ => knowledge(&executor, &block, &prepared, &world.state),
+                };
+                let got = executor.execute(&block, &prepared, &world.state, known).unwrap();
+                let case = format!("{predict:?} x {workers}");
+                assert_eq!(first_difference(&mut want, &got, &world.state), None, "{case}");
+                assert_eq!((got.stats.path, got.stats.fallback), (Path::Parallel, None), "{case}");
+            }
+        }
+    }
+}

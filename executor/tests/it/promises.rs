@@ -11,6 +11,9 @@ use alloy_eip7928::{
 };
 use alloy_primitives::{Address, B256, Bytes, U256};
 use laminar_executor::{ExecuteError, Knowledge, Predict, TxIndex, rule::Rule, sequential};
+use laminar_state_db::MemoryState;
+use revm::{DatabaseRef, bytecode::Bytecode, state::AccountInfo};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const PHANTOM: Address = Address::repeat_byte(0xf7);
 
@@ -98,6 +101,77 @@ fn promised_funds_do_not_make_a_transfer_valid() {
             other => panic!("x {workers}: {other:?}"),
         }
     }
+}
+
+/// A parent that lets the first transaction wait at slot 0 of contract 0 until somebody has looked at `trigger`: so the second
+/// transaction runs on a promise of the first that is still standing.
+struct Held<'a> {
+    state: &'a MemoryState,
+    trigger: Address,
+    open: AtomicBool,
+}
+
+impl DatabaseRef for Held<'_> {
+    type Error = <MemoryState as DatabaseRef>::Error;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, Self::Error> {
+        if address == self.trigger {
+            self.open.store(true, Ordering::SeqCst);
+        }
+        self.state.basic_ref(address)
+    }
+
+    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, Self::Error> {
+        self.state.code_by_hash_ref(hash)
+    }
+
+    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, Self::Error> {
+        if address == contract(0) && slot.is_zero() {
+            // Bounded: where nobody else runs, the promise is taken back before it is looked at, and the case proves less.
+            (0..2_000_000).take_while(|_| !self.open.load(Ordering::SeqCst)).for_each(|_| std::thread::yield_now());
+        }
+        self.state.storage_ref(address, slot)
+    }
+
+    fn block_hash_ref(&self, number: u64) -> Result<B256, Self::Error> {
+        self.state.block_hash_ref(number)
+    }
+}
+
+fn held(state: &MemoryState, trigger: Address) -> Held<'_> {
+    Held { state, trigger, open: AtomicBool::new(false) }
+}
+
+#[test]
+fn a_promise_that_was_believed_before_it_was_taken_back_is_found() {
+    let mut world = world();
+    world.txs.truncate(2);
+    let (block, prepared) = world.prepare();
+    let mut want = sequential::execute(&block, &prepared, &world.state).unwrap();
+    let executor = executor(2, Predict::BlockAccessList);
+    for (promise, trigger) in
+        [(slot(contract(1), 2, 99), contract(2)), (code(contract(2), assemble(&[Step::Add(2, 9)])), contract(2))]
+    {
+        let parent = held(&world.state, trigger);
+        let got = executor.execute(&block, &prepared, &parent, Knowledge::BlockAccessList(promise)).unwrap();
+        assert_eq!(first_difference(&mut want, &got, &world.state), None);
+    }
+}
+
+#[test]
+fn a_transfer_of_promised_funds_is_refused_whenever_it_ran() {
+    let mut world = world();
+    world.txs.truncate(1);
+    world.call(PHANTOM, sender(1), 1_000).gas_limit = 21_000;
+    let (block, prepared) = world.prepare();
+    let executor = executor(2, Predict::BlockAccessList);
+    let parent = held(&world.state, sender(1));
+    let known = Knowledge::BlockAccessList(balance(PHANTOM, 1_000_000_000));
+    let refused = executor.execute(&block, &prepared, &parent, known);
+    let Err(ExecuteError::InvalidBlock { index: Some(TxIndex(1)), rule: Rule::InsufficientFunds { .. } }) = refused
+    else {
+        panic!("{refused:?}")
+    };
 }
 
 #[test]

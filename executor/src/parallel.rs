@@ -145,11 +145,7 @@ impl<'a, DB: DatabaseRef + Sync> Steps for Job<'a, DB> {
         if let Some(run) = run {
             self.memory.publish(index, run);
         }
-        if let Some(published) = self.published.get(index.as_usize())
-            && let Some(published) = published.lock().take()
-        {
-            self.memory.revoke(index, &published, run, &mut revoked);
-        }
+        self.take_back(index, run, &mut revoked);
         let rare = (!revoked.is_empty() || span.is_some()).then(|| Box::new(Rare { revoked, span }));
         Delivered { attempt, from_before: false, rare }
     }
@@ -204,14 +200,19 @@ impl<'a, DB: DatabaseRef + Sync> Job<'a, DB> {
         Ok(())
     }
 
-    /// What stands for the run of a transaction that was not run ahead: what was promised of it is taken back.
-    fn without_run(&self, index: TxIndex) -> Delivered {
-        let mut revoked = AddressSet::default();
+    /// Takes back what was published of a transaction before its run, where the run does not do it too.
+    fn take_back(&self, index: TxIndex, run: Option<&Simulation>, revoked: &mut AddressSet) {
         if let Some(published) = self.published.get(index.as_usize())
             && let Some(published) = published.lock().take()
         {
-            self.memory.revoke(index, &published, None, &mut revoked);
+            self.memory.revoke(index, &published, run, revoked);
         }
+    }
+
+    /// What stands for the run of a transaction that was not run ahead: what was promised of it is taken back.
+    fn without_run(&self, index: TxIndex) -> Delivered {
+        let mut revoked = AddressSet::default();
+        self.take_back(index, None, &mut revoked);
         let rare = (!revoked.is_empty()).then(|| Box::new(Rare { revoked, span: None }));
         Delivered { attempt: Attempt::Refused, from_before: true, rare }
     }

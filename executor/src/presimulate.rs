@@ -45,19 +45,16 @@ impl Simulations {
         if self.parent_hash == around.block.parent_hash {
             return Some(self.attempts);
         }
-        let attempts: Vec<_> = self.attempts.into_iter().map(Mutex::new).collect();
-        for_each_tx(
-            pool,
-            attempts.len(),
-            |_| (),
-            |(), index| {
-                let mut attempt = attempts[index.as_usize()].lock();
-                if !execute::holds_on_parent(&attempt, around.parent) {
-                    *attempt = Attempt::Refused;
-                }
-            },
-        );
-        Some(attempts.into_iter().map(Mutex::into_inner).collect())
+        // Only what was checked is kept: whatever a panic leaves unchecked stays refused.
+        let kept: Vec<_> = self.attempts.iter().map(|_| Mutex::new(Attempt::Refused)).collect();
+        let check = |(): &mut (), index: TxIndex| {
+            let attempt = &self.attempts[index.as_usize()];
+            if execute::holds_on_parent(attempt, around.parent) {
+                *kept[index.as_usize()].lock() = attempt.clone();
+            }
+        };
+        for_each_tx(pool, self.attempts.len(), |_| (), check);
+        Some(kept.into_iter().map(Mutex::into_inner).collect())
     }
 }
 

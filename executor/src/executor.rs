@@ -11,8 +11,8 @@ use crate::{
     env::PreparedBlock,
     error::ExecuteError,
     execute::TRANSFER_GAS,
-    merge::{Committer, Surroundings},
-    outcome::{Outcome, Path, Span, Stats},
+    merge::{Committer, Invalid, Surroundings},
+    outcome::{Drafted, Outcome, Path, Span, Stats},
     parallel::{self, Manner, Prepared},
     predict,
     presimulate::{self, Simulations},
@@ -79,11 +79,38 @@ impl BlockExecutor {
         let rules = &prepared.rules;
         let around = Surroundings { block: prepared, parent };
         let with_list = self.config.block_access_list || rules.has_block_access_list();
-        let mut committer = Committer::new(around, with_list)?;
+        let mut committer = Committer::new(around, with_list, Invalid::EndsBlock)?;
         system_calls::before_transactions(rules, block, &mut committer.before_transactions(around))?;
         let path = self.path(block.header.gas_used, prepared, &knowledge);
         let (committer, stats) = self.run(path, around, committer, knowledge, clock)?;
         finish(rules, block, around, committer, stats)
+    }
+
+    /// Builds a block on `parent`: executes `candidates` in their order and leaves out those that are not valid where their
+    /// turn comes, or that do not fit into what is left of the block's gas and blob gas.
+    ///
+    /// `draft` gives what is fixed before the first transaction: of its header what execution reads, ommers, withdrawals.
+    ///
+    /// # Errors
+    /// [`ExecuteError::InvalidBlock`] never names a transaction: the draft itself breaks a rule, or a system contract does not
+    /// answer. See [`ExecuteError`] for the others; nothing was changed.
+    pub fn build<DB: DatabaseRef + Sync>(
+        &self,
+        draft: &Block,
+        candidates: &PreparedBlock,
+        parent: &DB,
+        knowledge: Knowledge,
+    ) -> Result<Drafted, ExecuteError> {
+        let clock = Clock::new(self.config.timeline);
+        let rules = &candidates.rules;
+        let around = Surroundings { block: candidates, parent };
+        let with_list = self.config.block_access_list || rules.has_block_access_list();
+        let mut committer = Committer::new(around, with_list, Invalid::IsLeftOut)?;
+        system_calls::before_transactions(rules, draft, &mut committer.before_transactions(around))?;
+        let path = self.path(draft.header.gas_limit, candidates, &knowledge);
+        let (mut committer, stats) = self.run(path, around, committer, knowledge, clock)?;
+        let left_out = committer.take_left_out();
+        Ok(Drafted { outcome: finish(rules, draft, around, committer, stats)?, left_out })
     }
 
     /// Executes the transactions of a block on `parent` and nothing around them: no system calls, rewards, withdrawals or
@@ -99,7 +126,7 @@ impl BlockExecutor {
     ) -> Result<Outcome, ExecuteError> {
         let clock = Clock::new(self.config.timeline);
         let around = Surroundings { block: prepared, parent };
-        let committer = Committer::new(around, self.config.block_access_list)?;
+        let committer = Committer::new(around, self.config.block_access_list, Invalid::EndsBlock)?;
         let path = self.path(prepared.block_env.gas_limit, prepared, &knowledge);
         let (mut committer, stats) = self.run(path, around, committer, knowledge, clock)?;
         let receipts = committer.take_receipts();

@@ -56,6 +56,6 @@ pub use config::{Config, Mode, Predict};
 pub use error::ExecuteError;
 pub use execute::ViewError;
 pub use executor::{BlockExecutor, Knowledge};
-pub use outcome::{Fallback, Outcome, Path, Stats};
+pub use outcome::{Drafted, Fallback, Outcome, Path, Stats};
 pub use presimulate::Simulations;
 pub use types::{Block, Incarnation, Receipt, Transaction, TxIndex};

@@ -3,7 +3,10 @@
 //! Place in the flow: merge's last word; header checks, tries and stores start from here.
 //! Invariant: the whole describes the whole block, or there is no outcome.
 
-use crate::types::{Incarnation, Receipt, TxIndex};
+use crate::{
+    rule::Rule,
+    types::{Incarnation, Receipt, TxIndex},
+};
 use alloy_eip7928::BlockAccessList;
 use alloy_eips::eip7685::Requests;
 use laminar_state_db::BlockChanges;
@@ -26,6 +29,16 @@ pub struct Outcome {
     pub block_access_list: Option<BlockAccessList>,
     /// How the block was executed.
     pub stats: Stats,
+}
+
+/// The result of building a block from candidates.
+#[derive(Clone, Debug, Default)]
+pub struct Drafted {
+    /// What execution gives for the transactions that are in the block.
+    pub outcome: Outcome,
+    /// The candidates that are not, ascending, each with the rule that it broke when its turn came. All others are in the
+    /// block, in their order.
+    pub left_out: Vec<(TxIndex, Rule)>,
 }
 
 /// The path that a block took.

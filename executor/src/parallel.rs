@@ -195,6 +195,7 @@ impl<'a, DB: DatabaseRef + Sync> Job<'a, DB> {
                 stats.aborted += u64::from(has_result);
                 stats.timeline.extend(second);
             }
+            Taken::LeftOut => {}
         }
         writer.contention.note(taken);
         Ok(())

@@ -35,12 +35,28 @@ pub(crate) enum Taken {
     AsDelivered,
     /// It did not, or there was none: the transaction ran on the committed prefix.
     RunAgain,
+    /// The transaction is not valid here, and the block is one in the making: it was left out.
+    LeftOut,
+}
+
+/// What an invalid transaction means for the block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Invalid {
+    /// The block was given, so it is invalid.
+    EndsBlock,
+    /// The block is being built: the transaction is left out, with the rule that it breaks.
+    IsLeftOut,
 }
 
 /// The one who writes: the committed prefix and everything that grows with it.
 #[derive(Debug)]
 pub(crate) struct Committer {
     ledger: Ledger,
+    invalid: Invalid,
+    /// Transactions that were left out, in order, each with the rule that it breaks.
+    left_out: Vec<(TxIndex, Rule)>,
+    /// Number of transactions in the block so far.
+    included: u64,
     receipts: Vec<Receipt>,
     gas_used: u64,
     blob_gas_used: u64,
@@ -83,7 +99,11 @@ impl Committer {
     ///
     /// # Errors
     /// Reading the beneficiary from the parent failed.
-    pub(crate) fn new<DB: DatabaseRef>(around: Surroundings<'_, DB>, with_list: bool) -> Result<Self, ExecuteError> {
+    pub(crate) fn new<DB: DatabaseRef>(
+        around: Surroundings<'_, DB>,
+        with_list: bool,
+        invalid: Invalid,
+    ) -> Result<Self, ExecuteError> {
         let block = around.block;
         let ledger = Ledger {
             state: BlockState::with_capacity(block.txs.len() * 2 + 8),
@@ -92,6 +112,9 @@ impl Committer {
         };
         Ok(Self {
             ledger,
+            invalid,
+            left_out: Vec::new(),
+            included: 0,
             receipts: Vec::with_capacity(block.txs.len()),
             gas_used: 0,
             blob_gas_used: 0,
@@ -104,7 +127,7 @@ impl Committer {
 
     /// The next transaction to commit: the exclusive end of the committed prefix.
     pub(crate) fn next(&self) -> TxIndex {
-        TxIndex::from_usize(self.receipts.len())
+        TxIndex::from_usize(self.receipts.len() + self.left_out.len())
     }
 
     /// Adds accounts whose published versions were taken back while runs were under way.
@@ -116,7 +139,7 @@ impl Committer {
     /// changes, for those who run ahead.
     ///
     /// # Errors
-    /// The transaction is invalid, or a read failed. Nothing was written.
+    /// The transaction is invalid and the block was given, or a read failed. Nothing was written.
     pub(crate) fn commit<DB: DatabaseRef>(
         &mut self,
         instance: &mut Instance<'_, DB>,
@@ -125,7 +148,10 @@ impl Committer {
         attempt: Attempt,
     ) -> Result<Taken, ExecuteError> {
         let index = self.next();
-        self.admit(block, index)?;
+        if let Err(error) = self.admit(block, index) {
+            let published = if let Attempt::Simulation(run) = attempt { Some(run) } else { None };
+            return self.leave_out(index, error, memory, published.as_deref());
+        }
         let stale = match attempt {
             Attempt::Transfer(transfer) => {
                 if !self.transfer_is_doubtful(block, index) && self.try_fold_transfer(block, index, &transfer) {
@@ -142,8 +168,33 @@ impl Committer {
             },
             Attempt::Refused => None,
         };
-        self.run_again(instance, block, memory, stale.as_deref())?;
-        Ok(Taken::RunAgain)
+        match self.run_again(instance, block, memory, stale.as_deref()) {
+            Ok(()) => Ok(Taken::RunAgain),
+            Err(error) => self.leave_out(index, error, memory, stale.as_deref()),
+        }
+    }
+
+    /// Goes on without the next transaction if it is invalid and the block is one in the making. What it published is taken
+    /// back, for it did none of it.
+    ///
+    /// # Errors
+    /// `error` itself otherwise.
+    fn leave_out(
+        &mut self,
+        index: TxIndex,
+        error: ExecuteError,
+        memory: Option<&MvMemory>,
+        published: Option<&Simulation>,
+    ) -> Result<Taken, ExecuteError> {
+        let rule = match error {
+            ExecuteError::InvalidBlock { rule, .. } if self.invalid == Invalid::IsLeftOut => rule,
+            other => return Err(other),
+        };
+        if let (Some(memory), Some(published)) = (memory, published) {
+            memory.revoke(index, published, None, &mut self.revoked);
+        }
+        self.left_out.push((index, rule));
+        Ok(Taken::LeftOut)
     }
 
     /// Runs the next transaction on the committed prefix and folds it.
@@ -213,7 +264,7 @@ impl Committer {
         if tx.caller == beneficiary || tx.kind.to() == Some(&beneficiary) {
             self.settle(block);
         }
-        if !self.ledger.try_fold_transfer(step(index), tx, transfer) {
+        if !self.ledger.try_fold_transfer(self.step(), tx, transfer) {
             return false;
         }
         self.transfers += 1;
@@ -223,7 +274,7 @@ impl Committer {
     }
 
     fn fold(&mut self, block: &PreparedBlock, index: TxIndex, run: Simulation) {
-        self.ledger.fold(step(index), &run);
+        self.ledger.fold(self.step(), &run);
         // CONSENSUS: the fee is paid before accounts that self-destructed are removed, so it goes with a beneficiary that did.
         let beneficiary = block.block_env.beneficiary;
         let burnt = run.accounts.iter().any(|access| access.address == beneficiary && access.fate == Fate::Destroyed);
@@ -233,8 +284,9 @@ impl Committer {
     fn finish_tx(&mut self, block: &PreparedBlock, index: TxIndex, result: TxResult, fee_wei: Option<U256>) {
         let beneficiary = block.block_env.beneficiary;
         if let Some(fee) = fee_wei {
-            self.pay(step(index), beneficiary, fee);
+            self.pay(self.step(), beneficiary, fee);
         }
+        self.included += 1;
         self.gas_used += result.gas_used;
         self.blob_gas_used += block.txs[index.as_usize()].total_blob_gas();
         self.receipts.push(Receipt {
@@ -287,8 +339,18 @@ impl Committer {
     /// The rules after the transactions see the block through this.
     pub(crate) fn after_transactions<'a, DB>(&'a mut self, around: Surroundings<'a, DB>) -> SystemView<'a, DB> {
         self.settle(around.block);
-        let step = around.block.txs.len() as u64 + 1;
+        let step = self.step();
         SystemView { committer: self, around, step }
+    }
+
+    /// Takes the transactions that were left out, in order, each with the rule that it breaks.
+    pub(crate) fn take_left_out(&mut self) -> Vec<(TxIndex, Rule)> {
+        std::mem::take(&mut self.left_out)
+    }
+
+    /// The block access index (EIP-7928) of the next transaction, and of what comes after the last one.
+    const fn step(&self) -> u64 {
+        self.included + 1
     }
 
     /// Takes the receipts when all transactions are committed.
@@ -307,9 +369,4 @@ impl Committer {
             transfers: self.transfers,
         }
     }
-}
-
-/// The block access index of a transaction (EIP-7928).
-fn step(index: TxIndex) -> u64 {
-    u64::from(index.0) + 1
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test stops at what cannot be, and says what it skips")]
 
+mod build;
 mod check;
 mod contended;
 mod divergences;

@@ -58,6 +58,7 @@ impl<V: TrieValue> Trie<V> {
 
 /// Hashes all dirty nodes of several tries, so that [`Trie::root`] of each is at hand.
 pub fn hash_tries<V: TrieValue>(tries: &mut [&mut Trie<V>]) {
+    let tracked: Vec<_> = tries.iter().map(|trie| trie.dirty_paths()).collect();
     let mut levels = vec![dirty_roots(tries)];
     while let Some(below) = levels.last().map(|level| dirty_children(tries, level))
         && !below.is_empty()
@@ -88,6 +89,9 @@ pub fn hash_tries<V: TrieValue>(tries: &mut [&mut Trie<V>]) {
             }
         }
     }
+    for (trie, dirty) in tries.iter_mut().zip(tracked) {
+        trie.note_hashed(dirty);
+    }
 }
 
 fn dirty_roots<V: TrieValue>(tries: &[&mut Trie<V>]) -> Vec<Dirty> {
@@ -104,7 +108,7 @@ fn dirty_children<V: TrieValue>(tries: &[&mut Trie<V>], level: &[Dirty]) -> Vec<
                 let child = arena.extensions[place].child;
                 below.extend(arena.is_dirty(child).then_some((i, child)));
             }
-            Node::Branch(place) => below.extend(arena.branches[place].dirty_children().map(|child| (i, child))),
+            Node::Branch(place) => below.extend(arena.branches[place].dirty_children().map(|(_, child)| (i, child))),
             Node::Empty | Node::Blinded(_) | Node::Leaf(_) => {}
         }
     }

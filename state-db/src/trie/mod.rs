@@ -15,13 +15,15 @@ mod source;
 mod sparse;
 mod state;
 mod update;
+mod updates;
 mod value;
 
 pub use error::{NodeFault, SourceError, StateTrieError, TrieError, TrieOwner};
 pub use hash::hash_tries;
 pub use ordered::{ordered_trie_root, trie_root};
-pub use source::{NoSource, NodeSource};
+pub use source::{InTrie, NoSource, NodeSource, SourcedNode, StateNodeSource};
 pub use sparse::Trie;
 pub use state::StateTrie;
 pub(crate) use state::apply_changes;
+pub use updates::{NodeUpdates, StorageUpdates, TrieUpdates};
 pub use value::TrieValue;

@@ -93,10 +93,10 @@ impl Branch {
         others.next().is_none().then_some(first)
     }
 
-    /// The dirty children.
-    pub(super) fn dirty_children(&self) -> impl Iterator<Item = NodeId> {
-        let is_dirty = |(i, child): &(usize, &NodeId)| self.dirty >> i & 1 == 1 && **child != NodeId::EMPTY;
-        self.children.iter().enumerate().filter(is_dirty).map(|(_, child)| *child)
+    /// The dirty children with their nibbles.
+    pub(super) fn dirty_children(&self) -> impl Iterator<Item = (u8, NodeId)> {
+        let is_dirty = |(i, child): &(u8, &NodeId)| self.dirty >> i & 1 == 1 && **child != NodeId::EMPTY;
+        (0..16).zip(&self.children).filter(is_dirty).map(|(i, child)| (i, *child))
     }
 }
 

@@ -10,6 +10,7 @@ use super::{
     error::{NodeFault, TrieError},
     node::{Arena, Node, NodeId},
     source::NodeSource,
+    updates::Journal,
     value::TrieValue,
 };
 use alloy_primitives::{B256, keccak256};
@@ -22,11 +23,13 @@ pub struct Trie<V> {
     pub(super) root: NodeId,
     /// Scratch of `update`, kept for its memory.
     pub(super) links: Vec<Link>,
+    /// What `updates` is told, if the trie is tracked.
+    pub(super) journal: Option<Box<Journal>>,
 }
 
 impl<V> Default for Trie<V> {
     fn default() -> Self {
-        Self { arena: Arena::default(), root: NodeId::EMPTY, links: Vec::new() }
+        Self { arena: Arena::default(), root: NodeId::EMPTY, links: Vec::new(), journal: None }
     }
 }
 
@@ -287,11 +290,7 @@ mod tests {
     fn failing_source_is_passed_on() {
         struct Broken;
         impl NodeSource for Broken {
-            fn node(
-                &self,
-                _: &Nibbles,
-                _: &B256,
-            ) -> Result<Option<std::borrow::Cow<'_, [u8]>>, super::super::error::SourceError> {
+            fn node(&self, _: &Nibbles, _: &B256) -> super::super::source::SourcedNode<'_> {
                 Err("disk on fire".into())
             }
         }

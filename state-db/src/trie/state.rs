@@ -9,8 +9,9 @@
 use super::{
     error::{StateTrieError, TrieError, TrieOwner},
     hash::hash_tries,
-    source::NodeSource,
+    source::{InTrie, StateNodeSource},
     sparse::Trie,
+    updates::{StorageUpdates, TrieUpdates, note_storage, note_wiped},
 };
 use crate::{
     changes::{Account, AccountChange, BlockChanges, SlotMap},
@@ -28,16 +29,26 @@ const PARALLEL_SLOTS_MIN: usize = 256;
 /// Keys from which sorting is worth several threads.
 const PARALLEL_SORT_MIN: usize = 16_384;
 
-/// The account trie and the storage tries of all accounts, all nodes known.
+/// The account trie and the storage tries of a state, as far as they are known.
 #[derive(Clone, Debug, Default)]
 pub struct StateTrie {
     pub(crate) accounts: Trie<TrieAccount>,
-    /// By hashed address; accounts without storage are not there.
+    /// By hashed address. An account with storage that is not there has a trie of which only the root is known.
     pub(crate) storages: B256Map<Trie<U256>>,
+    /// What happened to storage tries since the updates were last taken; `None` if the tries are not tracked.
+    storage_updates: Option<B256Map<StorageUpdates>>,
 }
 
-/// Storage tries after a block by hashed address; `None` for an account that ends.
-pub(crate) type UpdatedStorages = Vec<(B256, Option<Trie<U256>>)>;
+/// The storage trie of one account after a block.
+#[derive(Debug)]
+pub(crate) struct UpdatedStorage {
+    /// The hashed address.
+    owner: B256,
+    /// `None` for an account that ends.
+    trie: Option<Trie<U256>>,
+    /// There was storage, and all of it was cleared.
+    is_wiped: bool,
+}
 
 /// One account's part of a block, hashed.
 struct Update<'a> {
@@ -50,12 +61,19 @@ struct Update<'a> {
     storage_root: Option<B256>,
     /// The storage trie, if the block changes it and the account lives on.
     storage: Option<Box<Trie<U256>>>,
+    /// There was storage, and the block clears all of it.
+    is_wiped: bool,
 }
 
 impl Update<'_> {
-    /// Whether a storage trie must be updated: not for an account that ends.
+    /// Whether the account lives on and its storage trie must be updated.
     fn changes_storage(&self) -> bool {
         self.change.after.is_some() && (self.change.storage_cleared || !self.slots.is_empty())
+    }
+
+    /// Whether the storage trie of the parent state goes as a whole.
+    fn clears_storage(&self) -> bool {
+        self.change.after.is_none() || self.change.storage_cleared
     }
 }
 
@@ -78,23 +96,67 @@ impl StateTrie {
             let storage_root = storages.get(hash).and_then(Trie::clean_root);
             to_leaf(accounts[place as usize], storage_root.unwrap_or(EMPTY_ROOT_HASH))
         });
-        Self { accounts, storages }
+        Self { accounts, storages, storage_updates: None }
     }
 
-    /// Puts a block's changes into the tries.
+    /// The tries of the state with this root, of which nothing else is known.
+    pub fn from_root(root: B256) -> Self {
+        Self { accounts: Trie::from_root(root), ..Self::default() }
+    }
+
+    /// Notes from now on what [`Self::take_updates`] gives. To be called before any change.
+    #[must_use]
+    pub fn tracked(mut self) -> Self {
+        self.accounts.track();
+        self.storage_updates.get_or_insert_default();
+        self
+    }
+
+    /// Puts a block's changes into the tries. `source` holds the nodes that are not known yet: it must be at the state of the
+    /// last [`Self::take_updates`], or know nodes by hash.
     ///
     /// # Errors
-    /// None where all nodes are known; else those of [`Trie::insert`] and [`Trie::remove`], with part of the changes made.
-    pub fn apply(&mut self, changes: &BlockChanges, source: &impl NodeSource) -> Result<(), StateTrieError> {
-        let Self { accounts, storages } = self;
-        let updated = apply_changes(accounts, changes, source, |hash, _| storages.remove(hash).unwrap_or_default())?;
-        for (hash, trie) in updated {
+    /// None where all nodes are known; else those of [`Trie::insert`] and [`Trie::remove`], with part of the changes made:
+    /// the tries are of no use then.
+    pub fn apply(&mut self, changes: &BlockChanges, source: &impl StateNodeSource) -> Result<(), StateTrieError> {
+        let Self { accounts, storages, storage_updates } = self;
+        let updated = apply_changes(accounts, changes, source, |owner, root| {
+            let known = storages.remove(owner).filter(|_| root != EMPTY_ROOT_HASH);
+            let mut trie = known.unwrap_or_else(|| Trie::from_root(root));
+            if storage_updates.is_some() {
+                trie.track();
+            }
+            trie
+        })?;
+        for UpdatedStorage { owner, mut trie, is_wiped } in updated {
+            if let Some(noted) = storage_updates {
+                if is_wiped {
+                    note_wiped(noted, owner);
+                }
+                note_storage(noted, owner, trie.as_mut().map(Trie::take_updates).unwrap_or_default());
+            }
             match trie {
-                Some(trie) if !trie.is_empty() => storages.insert(hash, trie),
-                _ => storages.remove(&hash),
+                Some(trie) if !trie.is_empty() => storages.insert(owner, trie),
+                _ => storages.remove(&owner),
             };
         }
         Ok(())
+    }
+
+    /// What the changes since the last call mean for a table of nodes by path; empty unless the tries are [`Self::tracked`].
+    /// Hashes what is not hashed yet.
+    pub fn take_updates(&mut self) -> TrieUpdates {
+        self.root();
+        let storages = self.storage_updates.as_mut().map(std::mem::take).unwrap_or_default();
+        TrieUpdates { accounts: self.accounts.take_updates(), storages }
+    }
+
+    /// All nodes that are known, as a table of nodes by path holds them: what a store of a new state writes.
+    pub fn known_nodes(&mut self) -> TrieUpdates {
+        self.root();
+        let storage = |trie: &Trie<U256>| StorageUpdates { is_wiped: false, nodes: trie.known_nodes() };
+        let storages = self.storages.iter().map(|(owner, trie)| (*owner, storage(trie)));
+        TrieUpdates { accounts: self.accounts.known_nodes(), storages: storages.collect() }
     }
 
     /// The state root. Hashes what changed since the last call.
@@ -103,26 +165,28 @@ impl StateTrie {
     }
 }
 
-/// Puts a block's changes into the account trie; storage tries come from `storage` by hashed address and root, and go back,
-/// hashed, with the hashed address: `None` for an account that ends.
+/// Puts a block's changes into the account trie. Storage tries come from `storage` by hashed address and root, which is that of
+/// the empty trie where the block clears the storage, and go back hashed.
 ///
 /// CONSENSUS: values are written before any is deleted, in each trie, so that the nodes which the update must know are the
 /// fewest: a branch that keeps two children never collapses on the way. Witnesses hold no others.
 pub(crate) fn apply_changes(
     accounts: &mut Trie<TrieAccount>,
     changes: &BlockChanges,
-    source: &impl NodeSource,
+    source: &impl StateNodeSource,
     mut storage: impl FnMut(&B256, B256) -> Trie<U256>,
-) -> Result<UpdatedStorages, StateTrieError> {
+) -> Result<Vec<UpdatedStorage>, StateTrieError> {
     let mut updates = hash_changes(changes);
-    for update in updates.iter_mut().filter(|update| update.changes_storage()) {
-        update.storage = Some(Box::new(if update.change.storage_cleared {
-            Trie::default()
-        } else {
-            let leaf = accounts.reveal(&update.hash, source).and_then(|()| accounts.get(&update.hash));
-            let leaf = leaf.map_err(|error| error.in_trie(TrieOwner::Account(update.address)))?;
-            storage(&update.hash, leaf.map_or(EMPTY_ROOT_HASH, |leaf| leaf.storage_root))
-        }));
+    let accounts_source = &InTrie::accounts(source);
+    for update in updates.iter_mut().filter(|update| update.changes_storage() || update.clears_storage()) {
+        let leaf = accounts.reveal(&update.hash, accounts_source).and_then(|()| accounts.get(&update.hash));
+        let leaf = leaf.map_err(|error| error.in_trie(TrieOwner::Account(update.address)))?;
+        let root = leaf.map_or(EMPTY_ROOT_HASH, |leaf| leaf.storage_root);
+        update.is_wiped = update.clears_storage() && root != EMPTY_ROOT_HASH;
+        if update.changes_storage() {
+            let root = if update.is_wiped { EMPTY_ROOT_HASH } else { root };
+            update.storage = Some(Box::new(storage(&update.hash, root)));
+        }
     }
     update_storages(&mut updates, source)?;
     for Update { address, hash, change, storage_root, .. } in &updates {
@@ -130,21 +194,25 @@ pub(crate) fn apply_changes(
         let leaf = |before: Option<&TrieAccount>| {
             to_leaf(after, storage_root.or(before.map(|leaf| leaf.storage_root)).unwrap_or(EMPTY_ROOT_HASH))
         };
-        accounts.upsert(hash, source, leaf).map_err(|error| error.in_trie(TrieOwner::Account(*address)))?;
+        accounts.upsert(hash, accounts_source, leaf).map_err(|error| error.in_trie(TrieOwner::Account(*address)))?;
     }
     for Update { address, hash, .. } in updates.iter().filter(|update| update.change.after.is_none()) {
-        accounts.remove(hash, source).map_err(|error| error.in_trie(TrieOwner::Account(*address)))?;
+        accounts.remove(hash, accounts_source).map_err(|error| error.in_trie(TrieOwner::Account(*address)))?;
     }
     let ends_or_changes = |update: &Update<'_>| update.storage.is_some() || update.change.after.is_none();
     Ok(updates
         .into_iter()
         .filter(ends_or_changes)
-        .map(|update| (update.hash, update.storage.map(|trie| *trie)))
+        .map(|Update { hash, storage, is_wiped, .. }| UpdatedStorage {
+            owner: hash,
+            trie: storage.map(|trie| *trie),
+            is_wiped,
+        })
         .collect())
 }
 
 /// Updates and hashes the storage tries, and sets the storage roots.
-fn update_storages(updates: &mut [Update<'_>], source: &impl NodeSource) -> Result<(), StateTrieError> {
+fn update_storages(updates: &mut [Update<'_>], source: &impl StateNodeSource) -> Result<(), StateTrieError> {
     let mut jobs: Vec<_> = updates.iter_mut().filter(|update| update.storage.is_some()).collect();
     let slots_len: usize = jobs.iter().map(|job| job.slots.len()).sum();
     if slots_len < PARALLEL_SLOTS_MIN || jobs.len() == 1 {
@@ -160,9 +228,10 @@ fn update_storages(updates: &mut [Update<'_>], source: &impl NodeSource) -> Resu
     groups.par_iter_mut().try_for_each(|group| update_group(group, source))
 }
 
-fn update_group(group: &mut [&mut Update<'_>], source: &impl NodeSource) -> Result<(), StateTrieError> {
-    for Update { address, slots, storage, .. } in group.iter_mut().map(|update| &mut **update) {
+fn update_group(group: &mut [&mut Update<'_>], source: &impl StateNodeSource) -> Result<(), StateTrieError> {
+    for Update { address, hash, slots, storage, .. } in group.iter_mut().map(|update| &mut **update) {
         let Some(trie) = storage else { continue };
+        let source = &InTrie::storage(source, *hash);
         let in_trie = |error: TrieError| error.in_trie(TrieOwner::Storage(*address));
         for (slot, value) in slots.iter().filter(|(_, value)| !value.is_zero()) {
             trie.insert(slot, *value, source).map_err(in_trie)?;
@@ -196,7 +265,7 @@ fn hash_changes(changes: &BlockChanges) -> Vec<Update<'_>> {
         let values = change.storage.values().map(|slot| slot.after);
         let mut slots: Vec<_> = slot_hashes[starts[place]..].iter().copied().zip(values).collect();
         sort_keys(&mut slots);
-        Update { address: *addresses[place], hash, change, slots, storage_root: None, storage: None }
+        Update { address: *addresses[place], hash, change, slots, storage_root: None, storage: None, is_wiped: false }
     };
     keys.into_iter().map(update).collect()
 }

@@ -6,7 +6,7 @@ use super::{
     error::TrieError,
     node::{Branch, Node, NodeId},
     source::NodeSource,
-    sparse::{Link, Trie, nibble},
+    sparse::{Link, Trie, child_path, nibble},
     value::TrieValue,
 };
 use alloy_primitives::B256;
@@ -89,11 +89,13 @@ impl<V: TrieValue> Trie<V> {
         if let Some((branch, left)) = collapse {
             let path = || key.slice(..depth - 1).join(&Nibbles::from_nibbles([left]));
             self.resolve(Link::Branch(branch, left), path, source)?;
+            self.note_collapse(&key.slice(..depth - 1), left);
             self.collapse(branch, left);
         } else {
             self.replace_end(NodeId::EMPTY);
         }
         self.arena.leaves.release(leaf);
+        self.note_cleared(key.slice(..depth));
         Ok(true)
     }
 
@@ -132,6 +134,29 @@ impl<V: TrieValue> Trie<V> {
         children[usize::from(nibble(&rest, shared))] = self.arena.new_leaf(rest.slice(shared + 1..), value);
         let branch = self.arena.new_branch(children);
         self.arena.new_extension(rest.slice(..shared), branch)
+    }
+
+    /// Notes that no node stands at `path` any more, if the trie is tracked.
+    fn note_cleared(&mut self, path: Nibbles) {
+        if let Some(journal) = &mut self.journal {
+            journal.clear(path);
+        }
+    }
+
+    /// Notes the paths that may lose their node when the branch at `path` is replaced by its child at `left`: the branch melts
+    /// into an extension above it, a leaf or an extension below melts into what replaces the branch.
+    fn note_collapse(&mut self, path: &Nibbles, left: u8) {
+        if self.journal.is_none() {
+            return;
+        }
+        self.note_cleared(*path);
+        let child = self.links.last().map(|link| match *link {
+            Link::Branch(place, _) => self.arena.branches[place].children[usize::from(left)],
+            Link::Root | Link::Extension(_) => NodeId::EMPTY,
+        });
+        if child.is_some_and(|child| !matches!(child.unpack(), Node::Branch(_))) {
+            self.note_cleared(child_path(path, left));
+        }
     }
 
     /// Replaces `branch` by its only child left, which is known; an extension above melts into the result.

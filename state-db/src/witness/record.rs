@@ -5,7 +5,7 @@
 
 use crate::{
     changes::BlockChanges,
-    trie::{NodeSource, SourceError, StateTrie, StateTrieError, Trie, TrieOwner, apply_changes},
+    trie::{NodeSource, SourcedNode, StateTrie, StateTrieError, Trie, TrieOwner, apply_changes},
 };
 use alloy_primitives::{
     B256, Bytes, U256, keccak256,
@@ -28,7 +28,7 @@ struct Recorder {
 }
 
 impl NodeSource for Recorder {
-    fn node(&self, _path: &Nibbles, hash: &B256) -> Result<Option<Cow<'_, [u8]>>, SourceError> {
+    fn node(&self, _path: &Nibbles, hash: &B256) -> SourcedNode<'_> {
         let node = self.nodes.get(hash);
         if node.is_some() {
             self.given.lock().unwrap_or_else(PoisonError::into_inner).insert(*hash);
@@ -63,7 +63,8 @@ impl StateTrie {
             }
         }
         apply_changes(&mut accounts, changes, &recorder, |hash, root| {
-            storages.remove(hash).unwrap_or_else(|| Trie::from_root(root))
+            let known = storages.remove(hash).filter(|_| root != EMPTY_ROOT_HASH);
+            known.unwrap_or_else(|| Trie::from_root(root))
         })?;
         if accounts.is_unknown() && root != EMPTY_ROOT_HASH {
             // A block that touches nothing still proves its state root.

@@ -3,5 +3,7 @@
 mod archive;
 mod eth_trie_oracle;
 mod memory_state;
+mod node_table;
 mod official_tries;
+mod random_blocks;
 mod witness_blocks;

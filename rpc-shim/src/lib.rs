@@ -11,3 +11,5 @@ pub mod node;
 pub mod error;
 
 pub mod engine;
+
+pub mod server;

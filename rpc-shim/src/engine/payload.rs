@@ -4,60 +4,23 @@
 //! Invariant: the block that comes out hashes to the payload's `blockHash`; what the payload leaves out of a header is what the
 //! merge fixes (no ommers, difficulty and nonce zero) or what the other parameters give.
 
-use crate::{engine::version::NewPayloadVersion, error::Refusal, node::Delivered};
+use super::{execution_payload::ExecutionPayload, version::NewPayloadVersion};
+use crate::{error::Refusal, node::Delivered};
 use alloy_consensus::{
     BlockBody, EMPTY_OMMER_ROOT_HASH, Header, Transaction as _,
     proofs::{calculate_transaction_root, calculate_withdrawals_root},
 };
 use alloy_eip7928::BlockAccessList;
-use alloy_eips::{
-    eip4895::{Withdrawal, Withdrawals},
-    eip7685::Requests,
-};
-use alloy_primitives::{Address, B256, Bloom, Bytes, U64, U256, keccak256};
+use alloy_eips::{eip4895::Withdrawals, eip7685::Requests};
+use alloy_primitives::{B256, Bytes, U256, keccak256};
 use alloy_rlp::Decodable;
 use laminar_executor::{
     Block, Transaction, TxIndex,
     recover::decode_transaction,
     rule::{Field, Mismatch, Rule},
 };
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize as _, de::DeserializeOwned};
 use serde_json::Value;
-
-/// An execution payload of any version; the optional fields are those that later versions add.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "the fields are those of the header under the names of the Engine API")]
-pub struct ExecutionPayload {
-    pub parent_hash: B256,
-    pub fee_recipient: Address,
-    pub state_root: B256,
-    pub receipts_root: B256,
-    pub logs_bloom: Bloom,
-    pub prev_randao: B256,
-    #[serde(deserialize_with = "quantity")]
-    pub block_number: u64,
-    #[serde(deserialize_with = "quantity")]
-    pub gas_limit: u64,
-    #[serde(deserialize_with = "quantity")]
-    pub gas_used: u64,
-    #[serde(deserialize_with = "quantity")]
-    pub timestamp: u64,
-    pub extra_data: Bytes,
-    pub base_fee_per_gas: U256,
-    pub block_hash: B256,
-    pub transactions: Vec<Bytes>,
-    #[serde(default)]
-    pub withdrawals: Option<Vec<Withdrawal>>,
-    #[serde(default)]
-    pub blob_gas_used: Option<U64>,
-    #[serde(default)]
-    pub excess_blob_gas: Option<U64>,
-    #[serde(default)]
-    pub block_access_list: Option<Bytes>,
-    #[serde(default)]
-    pub slot_number: Option<U64>,
-}
 
 /// The parameters of `engine_newPayload`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,12 +136,12 @@ impl NewPayload {
             mix_hash: payload.prev_randao,
             base_fee_per_gas: Some(base_fee(payload.base_fee_per_gas)?),
             withdrawals_root: withdrawals.as_ref().map(|list| calculate_withdrawals_root(list)),
-            blob_gas_used: payload.blob_gas_used.map(|gas| gas.to()),
-            excess_blob_gas: payload.excess_blob_gas.map(|gas| gas.to()),
+            blob_gas_used: payload.blob_gas_used,
+            excess_blob_gas: payload.excess_blob_gas,
             parent_beacon_block_root,
             requests_hash: execution_requests.map(|requests| Requests::new(requests).requests_hash()),
             block_access_list_hash: payload.block_access_list.as_ref().map(keccak256),
-            slot_number: payload.slot_number.map(|slot| slot.to()),
+            slot_number: payload.slot_number,
             ..Header::default()
         };
         Mismatch::check(Field::BlockHash, header.hash_slow(), payload.block_hash).map_err(PayloadFault::block)?;
@@ -213,11 +176,7 @@ fn base_fee(wei: U256) -> Result<u64, PayloadFault> {
 }
 
 /// A parameter; `null` and a parameter beyond the end are nothing.
-fn read<T: DeserializeOwned>(params: &[Value], at: usize) -> Result<Option<T>, Refusal> {
+pub(super) fn read<T: DeserializeOwned>(params: &[Value], at: usize) -> Result<Option<T>, Refusal> {
     let Some(value) = params.get(at) else { return Ok(None) };
     Option::deserialize(value).map_err(|error| Refusal::params(format_args!("parameter {at}: {error}")))
-}
-
-fn quantity<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    U64::deserialize(deserializer).map(|number| number.to())
 }

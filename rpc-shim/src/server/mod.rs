@@ -1,0 +1,2 @@
+//! Serving.
+pub mod auth;

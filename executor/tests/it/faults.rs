@@ -13,30 +13,38 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 #[derive(Debug, thiserror::Error)]
 #[error("provoked")]
-struct Provoked;
+pub(crate) struct Provoked;
 
 impl DBErrorMarker for Provoked {}
 
 /// What the n-th read does.
-#[derive(Clone, Copy)]
-enum Fault {
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fault {
     /// It and every later one fails.
     FailsFrom(u64),
+    /// It fails, once.
+    FailsAt(u64),
     /// It panics, once.
     PanicsAt(u64),
 }
 
-struct Faulty<'a> {
+/// A parent with one fault.
+pub(crate) struct Faulty<'a> {
     state: &'a MemoryState,
     reads: AtomicU64,
     fault: Fault,
 }
 
-impl Faulty<'_> {
+impl<'a> Faulty<'a> {
+    pub(crate) const fn new(state: &'a MemoryState, fault: Fault) -> Self {
+        Self { state, reads: AtomicU64::new(0), fault }
+    }
+
     fn read(&self) -> Result<(), Provoked> {
         let read = self.reads.fetch_add(1, Ordering::SeqCst);
         match self.fault {
             Fault::FailsFrom(n) if read >= n => Err(Provoked),
+            Fault::FailsAt(n) if read == n => Err(Provoked),
             Fault::PanicsAt(n) if read == n => panic!("provoked"),
             _ => Ok(()),
         }
@@ -89,7 +97,7 @@ fn a_backend_that_fails_at_read_n_never_gives_a_wrong_outcome() {
             let executor = executor(workers, predict);
             let mut failures = 0;
             for n in 0.. {
-                let parent = Faulty { state: &world.state, reads: AtomicU64::new(0), fault: Fault::FailsFrom(n) };
+                let parent = Faulty::new(&world.state, Fault::FailsFrom(n));
                 match executor.execute(&block, &prepared, &parent, Knowledge::Nothing) {
                     Ok(got) => {
                         assert_eq!(first_difference(&mut want, &got, &world.state), None);
@@ -114,7 +122,7 @@ fn a_worker_that_panics_at_read_n_leaves_the_right_outcome_or_our_bug() {
         for workers in WORKERS {
             let executor = executor(workers, predict);
             for n in 0..120 {
-                let parent = Faulty { state: &world.state, reads: AtomicU64::new(0), fault: Fault::PanicsAt(n) };
+                let parent = Faulty::new(&world.state, Fault::PanicsAt(n));
                 // Reads outside the workers (system calls, the beneficiary) unwind into the caller: that is the host's panic.
                 let run = || executor.execute(&block, &prepared, &parent, Knowledge::Nothing);
                 match std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {

@@ -97,6 +97,18 @@ pub struct AccountChange {
     pub storage: SlotMap<SlotChange>,
 }
 
+impl AccountChange {
+    /// Whether slots of the parent are gone that the change does not name.
+    pub const fn wipes_storage(&self) -> bool {
+        self.storage_cleared || self.after.is_none()
+    }
+}
+
+/// What a block wiped beyond the slots in its changes: all slots of the parent of accounts that were cleared or ended.
+/// [`BlockChanges::inverse`] brings it back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WipedStorage(pub(crate) AddressMap<SlotMap<U256>>);
+
 /// Everything a block changes: the bundle state, with the reverts inside it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BlockChanges {
@@ -110,6 +122,25 @@ impl BlockChanges {
     /// The change of one account, if the block changed it.
     pub fn account(&self, address: &Address) -> Option<&AccountChange> {
         self.accounts.get(address)
+    }
+
+    /// The changes that take these back: from the state after the block to its parent's. Code stays.
+    ///
+    /// `wiped` holds all slots that the accounts which [wipe their storage](AccountChange::wipes_storage) had in the parent.
+    pub fn inverse(&self, wiped: &WipedStorage) -> Self {
+        let back =
+            |(slot, value): (&U256, &SlotChange)| (*slot, SlotChange { before: value.after, after: value.before });
+        let restored = |(slot, value): (&U256, &U256)| (*slot, SlotChange { before: U256::ZERO, after: *value });
+        let accounts = self.accounts.iter().map(|(address, change)| {
+            let storage_cleared = change.wipes_storage();
+            let storage = if storage_cleared {
+                wiped.0.get(address).into_iter().flatten().map(restored).collect()
+            } else {
+                change.storage.iter().map(back).collect()
+            };
+            (*address, AccountChange { before: change.after, after: change.before, storage_cleared, storage })
+        });
+        Self { accounts: accounts.collect(), contracts: B256Map::default() }
     }
 
     /// Number of slots over all accounts that the block changed.

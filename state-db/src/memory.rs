@@ -3,10 +3,17 @@
 //! Place in the flow: official tests, generated blocks and small chains execute on it.
 //! Invariants: an account that is not there reads as not existing, a slot as zero, since nothing else exists; slots with
 //! value zero are not kept; `apply` and then `revert` with what it gave back is nothing at all. The tries are built at the
-//! first root and follow the changes from then on. It has no history and does not check that changes fit the state.
+//! first root and follow the changes from then on. It has no history and does not check that changes fit the state; a store
+//! that starts from it has (`backend`).
+
+mod backend;
+mod tries;
+mod versions;
+
+pub(crate) use backend::MemoryBackend;
 
 use crate::{
-    changes::{Account, AccountChange, BlockChanges, SlotChange, SlotMap, storage_only_id},
+    changes::{Account, BlockChanges, SlotMap, WipedStorage, storage_only_id},
     code::{CodeMap, analyse},
     trie::{NoSource, StateTrie},
     witness::TouchedKeys,
@@ -33,11 +40,6 @@ pub struct MemoryState {
     bare_storage: AddressSet,
     tries: Option<StateTrie>,
 }
-
-/// What a block wiped beyond the slots in its changes: all slots of the parent of accounts that were cleared or ended.
-/// [`MemoryState::revert`] takes it back.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct WipedStorage(AddressMap<SlotMap<U256>>);
 
 /// The state does not know something that execution may rely on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -137,7 +139,7 @@ impl MemoryState {
         }
         let mut wiped = WipedStorage::default();
         for (address, change) in &changes.accounts {
-            if (change.storage_cleared || change.after.is_none())
+            if change.wipes_storage()
                 && let Some(slots) = self.storage.remove(address)
             {
                 wiped.0.insert(*address, slots);
@@ -157,7 +159,7 @@ impl MemoryState {
 
     /// Takes back the block whose changes were applied last; `wiped` is what [`Self::apply`] returned. Code stays.
     pub fn revert(&mut self, changes: &BlockChanges, wiped: WipedStorage) {
-        self.apply(&inverse(changes, wiped));
+        self.apply(&changes.inverse(&wiped));
     }
 
     /// The state root. The first call builds the tries.
@@ -218,20 +220,4 @@ fn set_slot(storage: &mut AddressMap<SlotMap<U256>>, address: Address, slot: U25
             storage.remove(&address);
         }
     }
-}
-
-/// The changes that undo `changes`.
-fn inverse(changes: &BlockChanges, mut wiped: WipedStorage) -> BlockChanges {
-    let accounts = changes.accounts.iter().map(|(address, change)| {
-        let back = |slot: &SlotChange| SlotChange { before: slot.after, after: slot.before };
-        let was_wiped = change.storage_cleared || change.after.is_none();
-        let storage = if was_wiped {
-            let slots = wiped.0.remove(address).unwrap_or_default();
-            slots.into_iter().map(|(slot, value)| (slot, SlotChange { before: U256::ZERO, after: value })).collect()
-        } else {
-            change.storage.iter().map(|(slot, value)| (*slot, back(value))).collect()
-        };
-        (*address, AccountChange { before: change.after, after: change.before, storage_cleared: was_wiped, storage })
-    });
-    BlockChanges { accounts: accounts.collect(), contracts: Default::default() }
 }

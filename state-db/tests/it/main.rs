@@ -6,4 +6,5 @@ mod memory_state;
 mod node_table;
 mod official_tries;
 mod random_blocks;
+mod store;
 mod witness_blocks;

@@ -1,0 +1,288 @@
+//! The store: blocks and the states after them, staged, committed and taken back.
+//!
+//! Place in the flow: a node reads a parent's state through a [`StateView`], executes, stages what execution changed, compares
+//! the state root, and commits or discards.
+//!
+//! ```text
+//!                 stage                     commit
+//!   executed ──────────────► staged ────────────────────► committed: the one branch up to the tip
+//!                              │  ▲                            │
+//!                      discard │  └──────────── unwind ────────┘
+//!                              ▼
+//!                             gone
+//! ```
+//!
+//! Staged blocks stand in memory on committed or staged parents; siblings are side chains. Committed blocks are the backend's:
+//! in memory, where everything ends with the process, or on disk.
+//! Invariants: a call that fails changes nothing. A view never changes and is never waited for; making one waits for no
+//! root, commit or unwind under way. The store does not judge blocks: who stages compares the root with the header's.
+
+mod backend;
+mod block;
+mod error;
+mod proof;
+mod view;
+
+pub(crate) use backend::{Backend, Kept, Moment, Snapshot, Staging};
+pub(crate) use block::BlockPart;
+pub use block::{BlockData, BlockRef, TransactionPlace};
+pub use error::StoreError;
+pub use proof::{AccountProof, SlotProof};
+pub use view::StateView;
+
+use crate::{
+    changes::{BlockChanges, WipedStorage},
+    memory::{MemoryBackend, MemoryState},
+    overlay::{Layer, Overlay},
+};
+use alloy_primitives::{B256, Bytes};
+use parking_lot::{Mutex, RwLock};
+use std::sync::Arc;
+
+/// Blocks and states behind one type. A clone is another handle to the same store.
+#[derive(Clone, Debug)]
+pub struct Store(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    backend: Arc<dyn Backend>,
+    /// Held for as long as a lookup or a swap takes; no backend write, root or proof happens under it.
+    tree: RwLock<Tree>,
+    /// Held over a commit, an unwind or a discard. Lock order: this, then `tree`.
+    writer: Mutex<()>,
+}
+
+/// The blocks that are there.
+#[derive(Debug)]
+struct Tree {
+    overlay: Overlay,
+    tip: Kept,
+    /// Ends with the tip.
+    snapshot: Arc<dyn Snapshot>,
+}
+
+impl Store {
+    /// A store in memory that starts with `genesis` on `block`. Every block stays readable until it is discarded.
+    ///
+    /// # Errors
+    /// None in memory.
+    pub fn memory(genesis: MemoryState, block: BlockData) -> Result<Self, StoreError> {
+        Self::new(Arc::new(MemoryBackend::new(genesis, block)))
+    }
+
+    fn new(backend: Arc<dyn Backend>) -> Result<Self, StoreError> {
+        let (tip, snapshot) = backend.newest()?;
+        let tree = Tree { overlay: Overlay::default(), tip, snapshot };
+        Ok(Self(Arc::new(Shared { backend, tree: RwLock::new(tree), writer: Mutex::default() })))
+    }
+
+    /// The newest committed block.
+    pub fn tip(&self) -> BlockRef {
+        self.0.tree.read().tip.id
+    }
+
+    /// The state after a staged block or a committed one that is kept.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownBlock`]; the backend failed.
+    pub fn view_at(&self, block: &B256) -> Result<StateView, StoreError> {
+        let tree = self.0.tree.read();
+        let (layers, below) = tree.overlay.branch(*block);
+        let snapshot = tree.snapshot.clone();
+        drop(tree);
+        StateView::new(layers, below, snapshot, self.0.backend.clone())
+    }
+
+    /// Adds an executed block on its parent, committed or staged, and returns the state root after it. Nothing is durable. A
+    /// block that is there already stays as it is.
+    ///
+    /// Any number of threads may stage at once, also while a commit is under way.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownBlock`] for the parent, [`StoreError::Number`]; the backend failed.
+    pub fn stage(&self, block: BlockData, changes: Arc<BlockChanges>) -> Result<B256, StoreError> {
+        if let Ok(view) = self.view_at(&block.id.hash) {
+            return Ok(view.state_root());
+        }
+        let parent = self.view_at(&block.parent)?;
+        let expected = parent.block().number + 1;
+        if block.id.number != expected {
+            return Err(StoreError::Number { hash: block.id.hash, expected, found: block.id.number });
+        }
+        let wiped = Arc::new(wiped_storage(&changes, &parent)?);
+        let staging = Staging { id: block.id, changes: &changes, wiped: &wiped };
+        let state_root = self.0.backend.root_after(&parent, &staging)?;
+        let (hash, parent) = (block.id.hash, block.parent);
+        let mut tree = self.0.tree.write();
+        if tree.overlay.get(&parent).is_none() && tree.snapshot.find(&parent)?.is_none() {
+            // Discarded meanwhile.
+            drop(tree);
+            self.0.backend.forget(&hash);
+            return Err(StoreError::UnknownBlock { hash: parent });
+        }
+        tree.overlay.insert(Arc::new(Layer { block: Arc::new(block), state_root, changes, wiped }));
+        Ok(state_root)
+    }
+
+    /// Forgets a staged block and all that are staged on it, for example because its root is not the header's.
+    ///
+    /// # Errors
+    /// [`StoreError::NotStaged`].
+    pub fn discard(&self, block: &B256) -> Result<(), StoreError> {
+        let _writer = self.0.writer.lock();
+        let mut tree = self.0.tree.write();
+        if tree.overlay.get(block).is_none() {
+            return Err(StoreError::NotStaged { hash: *block });
+        }
+        let gone = tree.overlay.subtree(*block);
+        for hash in &gone {
+            tree.overlay.remove(hash);
+        }
+        drop(tree);
+        // Newest first, so that the parent of what is forgotten is still known.
+        gone.iter().rev().for_each(|hash| self.0.backend.forget(hash));
+        Ok(())
+    }
+
+    /// Commits the staged blocks from the tip up to this one, all or none. The tip itself is committed already.
+    ///
+    /// # Errors
+    /// [`StoreError::NotStaged`], [`StoreError::NotOnBranch`]; the backend failed.
+    pub fn commit(&self, block: &B256) -> Result<(), StoreError> {
+        let _writer = self.0.writer.lock();
+        let mut layers = {
+            let tree = self.0.tree.read();
+            if tree.tip.id.hash == *block {
+                return Ok(());
+            }
+            let (layers, below) = tree.overlay.branch(*block);
+            if layers.is_empty() {
+                return Err(StoreError::NotStaged { hash: *block });
+            }
+            if below != tree.tip.id.hash {
+                return Err(StoreError::NotOnBranch { hash: *block, tip: tree.tip.id.hash });
+            }
+            layers
+        };
+        layers.reverse();
+        self.0.backend.append(&layers)?;
+        let newest = self.0.backend.newest()?;
+        let mut tree = self.0.tree.write();
+        (tree.tip, tree.snapshot) = newest;
+        layers.iter().for_each(|layer| drop(tree.overlay.remove(&layer.block.id.hash)));
+        Ok(())
+    }
+
+    /// Makes an ancestor of the tip the tip. The blocks above it are staged again.
+    ///
+    /// # Errors
+    /// [`StoreError::NotOnBranch`]; the backend failed or keeps too little history.
+    pub fn unwind(&self, block: &B256) -> Result<(), StoreError> {
+        let _writer = self.0.writer.lock();
+        let (tip, snapshot) = self.committed();
+        if tip.id.hash == *block {
+            return Ok(());
+        }
+        let not_on_branch = StoreError::NotOnBranch { hash: *block, tip: tip.id.hash };
+        let Some(to) = snapshot.find(block)? else { return Err(not_on_branch) };
+        let layers = self.0.backend.layers_above(&to.id)?;
+        {
+            // Staged before they are taken off, so that they are never unknown.
+            let mut tree = self.0.tree.write();
+            layers.iter().for_each(|layer| tree.overlay.insert(layer.clone()));
+        }
+        let unwound = self.0.backend.unwind(&to.id).and_then(|()| self.0.backend.newest());
+        let mut tree = self.0.tree.write();
+        match unwound {
+            Ok(newest) => (tree.tip, tree.snapshot) = newest,
+            Err(error) => {
+                layers.iter().for_each(|layer| drop(tree.overlay.remove(&layer.block.id.hash)));
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// A block, staged or committed.
+    ///
+    /// # Errors
+    /// The backend failed.
+    pub fn block(&self, hash: &B256) -> Result<Option<Arc<BlockData>>, StoreError> {
+        match self.layer(hash) {
+            Ok(layer) => Ok(Some(layer.block.clone())),
+            Err(snapshot) => snapshot.block(hash),
+        }
+    }
+
+    /// RLP of a block's header, staged or committed.
+    ///
+    /// # Errors
+    /// The backend failed.
+    pub fn header(&self, hash: &B256) -> Result<Option<Bytes>, StoreError> {
+        self.part(hash, BlockPart::Header)
+    }
+
+    /// RLP of a block's body, staged or committed.
+    ///
+    /// # Errors
+    /// The backend failed.
+    pub fn body(&self, hash: &B256) -> Result<Option<Bytes>, StoreError> {
+        self.part(hash, BlockPart::Body)
+    }
+
+    /// RLP of a block's receipts, staged or committed.
+    ///
+    /// # Errors
+    /// The backend failed.
+    pub fn receipts(&self, hash: &B256) -> Result<Option<Bytes>, StoreError> {
+        self.part(hash, BlockPart::Receipts)
+    }
+
+    /// Hash of the committed block with a number.
+    ///
+    /// # Errors
+    /// The backend failed.
+    pub fn canonical_hash(&self, number: u64) -> Result<Option<B256>, StoreError> {
+        let (tip, snapshot) = self.committed();
+        snapshot.block_hash(tip.moment, number)
+    }
+
+    /// Where a transaction stands on the committed branch.
+    ///
+    /// # Errors
+    /// The backend failed.
+    pub fn transaction(&self, hash: &B256) -> Result<Option<TransactionPlace>, StoreError> {
+        let (tip, snapshot) = self.committed();
+        Ok(snapshot.transaction(hash)?.filter(|place| place.block.number <= tip.id.number))
+    }
+
+    fn part(&self, hash: &B256, part: BlockPart) -> Result<Option<Bytes>, StoreError> {
+        match self.layer(hash) {
+            Ok(layer) => Ok(Some(layer.block.part(part))),
+            Err(snapshot) => snapshot.block_part(hash, part),
+        }
+    }
+
+    /// A staged block, or else where the committed ones are.
+    fn layer(&self, hash: &B256) -> Result<Arc<Layer>, Arc<dyn Snapshot>> {
+        let tree = self.0.tree.read();
+        tree.overlay.get(hash).cloned().ok_or_else(|| tree.snapshot.clone())
+    }
+
+    fn committed(&self) -> (Kept, Arc<dyn Snapshot>) {
+        let tree = self.0.tree.read();
+        (tree.tip, tree.snapshot.clone())
+    }
+}
+
+/// The slots that the changes wipe on the parent.
+fn wiped_storage(changes: &BlockChanges, parent: &StateView) -> Result<WipedStorage, StoreError> {
+    let mut wiped = WipedStorage::default();
+    for (address, _) in changes.accounts.iter().filter(|(_, change)| change.wipes_storage()) {
+        let slots = parent.slots(address)?;
+        if !slots.is_empty() {
+            wiped.0.insert(*address, slots);
+        }
+    }
+    Ok(wiped)
+}

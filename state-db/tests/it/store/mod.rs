@@ -1,0 +1,5 @@
+//! Stores against a naive model.
+
+mod check;
+mod model;
+mod naive;

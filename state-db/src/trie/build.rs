@@ -53,7 +53,7 @@ impl<V: TrieValue> Trie<V> {
             children[usize::from(here)] = self.build(group, fork + 1, value);
             rest = others;
         }
-        let branch = self.arena.new_branch(children);
+        let branch = self.arena.new_branch(children, self.epoch);
         self.arena.new_extension(first.slice(depth..fork), branch)
     }
 }

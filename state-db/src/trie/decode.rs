@@ -71,7 +71,7 @@ fn decode_branch<V: TrieValue>(
     if count < 2 {
         return Err(NodeFault::ChildCount(count));
     }
-    Ok(Node::Branch(arena.branches.insert(Branch { children, dirty: 0 }, rlp)).into())
+    Ok(Node::Branch(arena.branches.insert(Branch { children, dirty: 0, used: 0 }, rlp)).into())
 }
 
 /// Takes one reference off the front of `items`.

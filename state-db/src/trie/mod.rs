@@ -8,6 +8,7 @@ mod decode;
 mod encode;
 mod error;
 mod export;
+mod forget;
 mod hash;
 mod node;
 mod ordered;

@@ -81,6 +81,8 @@ pub(super) struct Branch {
     /// Bit `i` is set if child `i` is dirty, so that hashing never looks at clean siblings for it; it may be set where a
     /// child has gone.
     pub(super) dirty: u16,
+    /// The trie's epoch when a walk last passed here; no earlier than that of any branch below.
+    pub(super) used: u32,
 }
 
 impl Branch {
@@ -139,6 +141,13 @@ impl<T> Slab<T> {
         self.references.reserve(additional);
     }
 
+    /// Bytes of memory, free places included.
+    fn memory_bytes(&self) -> usize {
+        self.items.capacity() * size_of::<T>()
+            + self.references.capacity() * size_of::<RlpNode>()
+            + self.free.capacity() * size_of::<u32>()
+    }
+
     pub(super) fn mark_dirty(&mut self, place: u32) {
         self.references[place as usize] = RlpNode::default();
     }
@@ -191,9 +200,18 @@ impl<V> Arena<V> {
         Node::Extension(self.extensions.insert(Extension { path, child }, RlpNode::default())).into()
     }
 
-    pub(super) fn new_branch(&mut self, children: [NodeId; 16]) -> NodeId {
+    /// A dirty branch, used in `epoch`.
+    pub(super) fn new_branch(&mut self, children: [NodeId; 16], epoch: u32) -> NodeId {
         let dirty = (0..16).filter(|i| self.is_dirty(children[*i])).fold(0, |mask, i| mask | 1 << i);
-        Node::Branch(self.branches.insert(Branch { children, dirty }, RlpNode::default())).into()
+        Node::Branch(self.branches.insert(Branch { children, dirty, used: epoch }, RlpNode::default())).into()
+    }
+
+    /// Bytes of memory that the nodes take, free places included.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.blinded.memory_bytes()
+            + self.leaves.memory_bytes()
+            + self.extensions.memory_bytes()
+            + self.branches.memory_bytes()
     }
 
     /// How the parent refers to the node; `None` for a dirty node and for none.

@@ -23,13 +23,15 @@ pub struct Trie<V> {
     pub(super) root: NodeId,
     /// Scratch of `update`, kept for its memory.
     pub(super) links: Vec<Link>,
+    /// Counts the blocks of a state, so that `forget` knows what was used when.
+    pub(super) epoch: u32,
     /// What `updates` is told, if the trie is tracked.
     pub(super) journal: Option<Box<Journal>>,
 }
 
 impl<V> Default for Trie<V> {
     fn default() -> Self {
-        Self { arena: Arena::default(), root: NodeId::EMPTY, links: Vec::new(), journal: None }
+        Self { arena: Arena::default(), root: NodeId::EMPTY, links: Vec::new(), epoch: 0, journal: None }
     }
 }
 
@@ -112,6 +114,7 @@ impl<V: TrieValue> Trie<V> {
                     link = Link::Extension(place);
                 }
                 Node::Branch(place) => {
+                    self.arena.branches[place].used = self.epoch;
                     link = Link::Branch(place, nibble(&key, depth));
                     depth += 1;
                 }

@@ -37,6 +37,10 @@ pub struct StateTrie {
     pub(crate) storages: B256Map<Trie<U256>>,
     /// What happened to storage tries since the updates were last taken; `None` if the tries are not tracked.
     storage_updates: Option<B256Map<StorageUpdates>>,
+    /// Blocks applied.
+    pub(super) epoch: u32,
+    /// What was last used before this epoch is forgotten already.
+    pub(super) oldest: u32,
 }
 
 /// The storage trie of one account after a block.
@@ -96,7 +100,7 @@ impl StateTrie {
             let storage_root = storages.get(hash).and_then(Trie::clean_root);
             to_leaf(accounts[place as usize], storage_root.unwrap_or(EMPTY_ROOT_HASH))
         });
-        Self { accounts, storages, storage_updates: None }
+        Self { accounts, storages, ..Self::default() }
     }
 
     /// The tries of the state with this root, of which nothing else is known.
@@ -119,10 +123,13 @@ impl StateTrie {
     /// None where all nodes are known; else those of [`Trie::insert`] and [`Trie::remove`], with part of the changes made:
     /// the tries are of no use then.
     pub fn apply(&mut self, changes: &BlockChanges, source: &impl StateNodeSource) -> Result<(), StateTrieError> {
-        let Self { accounts, storages, storage_updates } = self;
+        self.epoch += 1;
+        let Self { accounts, storages, storage_updates, epoch, .. } = self;
+        accounts.epoch = *epoch;
         let updated = apply_changes(accounts, changes, source, |owner, root| {
             let known = storages.remove(owner).filter(|_| root != EMPTY_ROOT_HASH);
             let mut trie = known.unwrap_or_else(|| Trie::from_root(root));
+            trie.epoch = *epoch;
             if storage_updates.is_some() {
                 trie.track();
             }

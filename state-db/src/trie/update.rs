@@ -118,6 +118,7 @@ impl<V: TrieValue> Trie<V> {
                     link = Link::Extension(place);
                 }
                 Node::Branch(place) => {
+                    self.arena.branches[place].used = self.epoch;
                     link = Link::Branch(place, nibble(key, depth));
                     depth += 1;
                 }
@@ -132,7 +133,7 @@ impl<V: TrieValue> Trie<V> {
         let mut children = Branch::EMPTY_CHILDREN;
         children[usize::from(nibble(&path, shared))] = below;
         children[usize::from(nibble(&rest, shared))] = self.arena.new_leaf(rest.slice(shared + 1..), value);
-        let branch = self.arena.new_branch(children);
+        let branch = self.arena.new_branch(children, self.epoch);
         self.arena.new_extension(rest.slice(..shared), branch)
     }
 

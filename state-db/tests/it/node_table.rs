@@ -2,14 +2,18 @@
 //! root and the table alone.
 
 use crate::random_blocks::{blocks, foreign_root, to_changes};
-use alloy_primitives::{B256, Bytes, keccak256};
+use alloy_primitives::{Address, B256, Bytes, keccak256};
 use alloy_trie::Nibbles;
 use laminar_state_db::{
-    MemoryState,
-    trie::{NodeUpdates, SourcedNode, StateNodeSource, StateTrie, TrieUpdates},
+    Account, AccountChange, BlockChanges, MemoryState,
+    trie::{NoSource, NodeUpdates, SourcedNode, StateNodeSource, StateTrie, TrieUpdates},
 };
 use proptest::prelude::*;
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 /// Nodes by trie and path, as a database keeps them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,12 +56,14 @@ enum After {
     KeepUpdates,
     /// The updates are written, and they go on.
     Write,
+    /// The updates are written, and the tries keep about so many bytes.
+    Shrink(u16),
     /// The updates are written, and the next block starts from root and table.
     Reopen,
 }
 
 fn after() -> impl Strategy<Value = After> {
-    prop_oneof![Just(After::KeepUpdates), Just(After::Write), Just(After::Reopen)]
+    prop_oneof![Just(After::KeepUpdates), Just(After::Write), any::<u16>().prop_map(After::Shrink), Just(After::Reopen)]
 }
 
 proptest! {
@@ -84,8 +90,13 @@ proptest! {
             let mut full = NodeTable::default();
             full.write(state_tries(&state).known_nodes());
             prop_assert_eq!(&table, &full);
-            if matches!(after, After::Reopen) {
-                tries = StateTrie::from_root(root).tracked();
+            match after {
+                After::KeepUpdates | After::Write => {}
+                After::Shrink(bytes_max) => {
+                    tries.shrink_to(bytes_max.into());
+                    prop_assert_eq!(tries.root(), root);
+                }
+                After::Reopen => tries = StateTrie::from_root(root).tracked(),
             }
         }
     }
@@ -95,4 +106,60 @@ proptest! {
 fn state_tries(state: &MemoryState) -> StateTrie {
     let storage = state.accounts().keys().filter_map(|address| Some((*address, state.storage(address)?.clone())));
     StateTrie::from_state(state.accounts(), &storage.collect())
+}
+
+/// Reading from a table, and how often.
+struct Counted<'a> {
+    table: &'a NodeTable,
+    reads: AtomicUsize,
+}
+
+impl StateNodeSource for Counted<'_> {
+    fn state_node(&self, owner: Option<&B256>, path: &Nibbles, hash: &B256) -> SourcedNode<'_> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.table.state_node(owner, path, hash)
+    }
+}
+
+#[test]
+fn memory_stays_bounded_and_what_was_used_last_stays_warm() {
+    const ACCOUNTS: u64 = 20_000;
+    const BYTES_MAX: usize = 1 << 20;
+    let mut state = MemoryState::default();
+    for i in 0..ACCOUNTS {
+        state.insert_account(address(i), Account { nonce: i, ..Account::default() });
+    }
+    let mut full = state_tries(&state);
+    let mut table = NodeTable::default();
+    table.write(full.known_nodes());
+    assert!(full.memory_bytes() > 2 * BYTES_MAX, "{} bytes", full.memory_bytes());
+
+    let mut tries = StateTrie::from_root(full.root()).tracked();
+    let block = |accounts: std::ops::Range<u64>, nonce: u64| {
+        let change = |i| {
+            let after = Some(Account { nonce, ..Account::default() });
+            (address(i % ACCOUNTS), AccountChange { after, ..Default::default() })
+        };
+        BlockChanges { accounts: accounts.map(change).collect(), contracts: Default::default() }
+    };
+    // The first accounts change in every block, the others in turn.
+    for number in 0..100 {
+        let changes = [block(0..10, number), block(number * 300..number * 300 + 300, number)];
+        let reads = changes.map(|changes| {
+            let source = Counted { table: &table, reads: AtomicUsize::new(0) };
+            tries.apply(&changes, &source).expect("the table holds all nodes");
+            full.apply(&changes, &NoSource).expect("all known");
+            source.reads.into_inner()
+        });
+        assert_eq!(tries.root(), full.root(), "block {number}");
+        table.write(tries.take_updates());
+        tries.shrink_to(BYTES_MAX);
+        assert!(tries.memory_bytes() <= BYTES_MAX, "block {number}: {} bytes", tries.memory_bytes());
+        assert!(number == 0 || reads[0] == 0, "block {number} read {} nodes again", reads[0]);
+        assert!(reads[1] > 0 || number > 66, "block {number} found accounts that were never read");
+    }
+}
+
+fn address(i: u64) -> Address {
+    Address::from_word(keccak256(i.to_be_bytes()))
 }

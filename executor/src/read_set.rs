@@ -51,7 +51,7 @@ impl BalanceRule {
 /// What a run needs of a nonce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NonceRule {
-    /// Only what emptiness needs: the nonce of an account without code that neither sent, signed nor created.
+    /// Only what emptiness needs: the account did not send the transaction, which neither created nor carried authorizations.
     Free,
     /// The nonce that was seen.
     Exact,

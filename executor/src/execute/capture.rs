@@ -62,12 +62,8 @@ fn push(run: &mut Simulation, address: Address, account: JournalAccount, notes: 
     {
         run.codes.push((after.code_hash, code));
     }
-    let exact_nonce = notes.creates
-        || sender.authorizes
-        || fate == Fate::Created
-        || before.has_code()
-        || after.nonce != before.nonce
-        || address == sender.address;
+    // Nobody else looks at a nonce, or moves one: the sender's check, creations, authorizations.
+    let exact_nonce = notes.creates || sender.authorizes || address == sender.address;
     run.accounts.push(AccountAccess {
         address,
         seen,
@@ -117,4 +113,39 @@ fn balance_rule(
         rule.strengthen(*noted);
     }
     rule
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SENDER: Sender =
+        Sender { address: Address::repeat_byte(1), required: U256::from_limbs([9, 0, 0, 0]), authorizes: false };
+    const NOTED: Address = Address::repeat_byte(2);
+
+    #[track_caller]
+    fn check(address: Address, before: U256, after: U256, fate: Fate, want: BalanceRule) {
+        let mut notes = Notes::default();
+        notes.balances.insert(NOTED, BalanceRule::AtLeast(U256::from(4)));
+        let account = |balance| Account { balance, ..Account::default() };
+        assert_eq!(balance_rule(address, account(before), account(after), fate, &notes, SENDER), want);
+    }
+
+    #[test]
+    fn a_balance_is_relative_unless_it_is_huge_or_the_account_comes_or_goes() {
+        let (few, huge, other) = (U256::from(50), RELATIVE_BALANCE_MAX, Address::repeat_byte(3));
+        let least = |wei: u64| BalanceRule::AtLeast(U256::from(wei));
+        for fate in [Fate::Read, Fate::Touched] {
+            check(other, few, few, fate, least(0));
+            check(NOTED, few, few, fate, least(4));
+            check(SENDER.address, few, few, fate, least(9));
+            check(other, huge - U256::from(1), few, fate, least(0));
+            check(other, few, huge - U256::from(1), fate, least(0));
+            check(other, huge, few, fate, BalanceRule::Exact);
+            check(other, few, huge, fate, BalanceRule::Exact);
+        }
+        for fate in [Fate::Created, Fate::Destroyed] {
+            check(NOTED, few, few, fate, BalanceRule::Exact);
+        }
+    }
 }

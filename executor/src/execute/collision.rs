@@ -96,3 +96,85 @@ impl<'a, DB: DatabaseRef, TX: Transaction> EvmTr for Guarded<'_, 'a, DB, TX> {
         self.0.frame_return_result(result)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        chain_spec::ChainSpec,
+        env::{PreparedBlock, block_env, cfg_env},
+        execute::Instance,
+        mv_memory::MvMemory,
+    };
+    use alloy_primitives::{B256, Bytes, U256};
+    use laminar_state_db::{Account, MemoryState, MemoryStateError};
+    use revm::{
+        bytecode::Bytecode,
+        context::TxEnv,
+        context_interface::CreateScheme,
+        state::{AccountId, AccountInfo},
+    };
+
+    const CREATOR: Address = Address::repeat_byte(7);
+
+    /// A state that numbers its accounts.
+    struct Numbered(MemoryState);
+
+    impl DatabaseRef for Numbered {
+        type Error = MemoryStateError;
+
+        fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, MemoryStateError> {
+            let number = |info: AccountInfo| AccountInfo { account_id: info.account_id.or(AccountId::new(3)), ..info };
+            Ok(self.0.basic_ref(address)?.map(number))
+        }
+
+        fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, MemoryStateError> {
+            self.0.code_by_hash_ref(hash)
+        }
+
+        fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, MemoryStateError> {
+            self.0.storage_ref(address, slot)
+        }
+
+        fn block_hash_ref(&self, number: u64) -> Result<B256, MemoryStateError> {
+            self.0.block_hash_ref(number)
+        }
+    }
+
+    /// Whether a creation with `value` by an account with `nonce` and 5 wei finds its address, which has 1 wei and `slots`
+    /// slots, occupied by storage.
+    fn occupied(depth: usize, value: u64, nonce: u64, slots: u64) -> bool {
+        let mut state = MemoryState::default();
+        state.insert_account(CREATOR, Account { nonce, balance: U256::from(5), ..Account::default() });
+        let target = CREATOR.create(nonce);
+        state.insert_account(target, Account { balance: U256::from(1), ..Account::default() });
+        (0..slots).for_each(|slot| state.insert_slot(target, U256::from(slot), U256::from(1)));
+
+        let header = alloy_consensus::Header::default();
+        let rules = ChainSpec::mainnet().rules_for(&header);
+        let (block_env, cfg_env) = (block_env(&rules, &header), cfg_env(&rules));
+        let block = PreparedBlock { rules, parent_hash: B256::ZERO, block_env, cfg_env, txs: vec![TxEnv::default()] };
+        let (memory, parent) = (MvMemory::new(0), Numbered(state));
+        let mut instance = Instance::new(&block, &parent, &memory);
+        let inputs = CreateInputs::new(CREATOR, CreateScheme::Create, U256::from(value), Bytes::new(), 0, 0);
+        let found = Guarded(&mut instance.evm).occupied(depth, &inputs).unwrap();
+        assert!(found.is_none_or(|found| found == target));
+        found.is_some()
+    }
+
+    #[test]
+    fn storage_is_looked_for_where_revm_gets_as_far_as_the_address() {
+        for (depth, value, nonce, slots, want) in [
+            (0, 0, 1, 1, true),
+            (0, 0, 1, 0, false),
+            (1024, 0, 1, 1, true),
+            (1025, 0, 1, 1, false),
+            (0, 5, 1, 1, true),
+            (0, 6, 1, 1, false),
+            (0, 0, u64::MAX - 1, 1, true),
+            (0, 0, u64::MAX, 1, false),
+        ] {
+            assert_eq!(occupied(depth, value, nonce, slots), want, "depth {depth}, value {value}, nonce {nonce}");
+        }
+    }
+}

@@ -129,6 +129,7 @@ mod tests {
         check(|tx, _, _| tx.kind = TxKind::Call(Address::with_last_byte(1)), false);
         check(|tx, _, _| tx.nonce = u64::MAX, false);
         check(|tx, _, cfg| (cfg.spec, tx.tx_type) = (SpecId::ISTANBUL, 1), false);
+        check(|tx, _, cfg| (cfg.spec, tx.tx_type) = (SpecId::BERLIN, 2), false);
     }
 
     #[test]

@@ -5,11 +5,10 @@ use crate::{
     program::{Step, assemble, contract, sender, subject},
     world::{BENEFICIARY, World},
 };
-use alloy_eips::eip7702::{Authorization, RecoveredAuthority, RecoveredAuthorization};
 use alloy_primitives::{Address, TxKind, U256};
 use laminar_executor::{ExecuteError, Knowledge, TxIndex, rule::Rule};
 use laminar_state_db::Account;
-use revm::{bytecode::Bytecode, context_interface::either::Either};
+use revm::bytecode::Bytecode;
 
 const RICH: u64 = 1_000_000_000;
 const FRESH: Address = Address::repeat_byte(0xf1);
@@ -34,21 +33,13 @@ fn delegate(world: &mut World, authority: Address, to: Address) {
     world.state.insert_account(authority, Account { nonce: 0, balance: U256::from(RICH), code_hash: hash });
 }
 
-fn authorize(authority: Address, nonce: u64, to: Address) -> RecoveredAuthorization {
-    let inner = Authorization { chain_id: U256::ZERO, address: to, nonce };
-    RecoveredAuthorization::new_unchecked(inner, RecoveredAuthority::Valid(authority))
-}
-
 #[test]
 fn code_and_code_hash_of_an_account_delegated_meanwhile_agree() {
     // bor #2264, #2270: a writer lands between two reads of one account.
     let mut world = world(&[&[Step::Add(0, 1)], &[Step::Add(1, 2), Step::CodeHash(2, 4)]]);
     let authority = sender(0);
     for round in 0..6 {
-        let target = contract(u8::from(round % 2 == 0));
-        let tx = world.call(sender(1), FRESH, 0);
-        (tx.tx_type, tx.chain_id, tx.gas_priority_fee) = (4, Some(1), Some(1));
-        tx.authorization_list = vec![Either::Right(authorize(authority, round, target))];
+        world.delegate(sender(1), authority, round, contract(u8::from(round % 2 == 0)));
         world.call(sender(2), authority, 1);
         world.call(sender(3), contract(1), 0);
     }
@@ -73,9 +64,7 @@ fn nonce_of_a_delegated_sender_is_moved_by_others() {
 fn nonce_of_a_sender_delegated_in_the_block_is_moved_by_others() {
     let mut world = world(&[&[Step::Create(4)]]);
     let authority = sender(3);
-    let tx = world.call(sender(0), FRESH, 0);
-    (tx.tx_type, tx.chain_id, tx.gas_priority_fee) = (4, Some(1), Some(1));
-    tx.authorization_list = vec![Either::Right(authorize(authority, 0, contract(0)))];
+    world.delegate(sender(0), authority, 0, contract(0));
     world.call(sender(1), authority, 0);
     let tx = world.call(authority, FRESH, 1);
     tx.nonce = 2;
@@ -158,6 +147,14 @@ fn nonce_too_low_and_missing_funds_name_the_first_bad_transaction() {
     world.call(sender(1), sender(2), 2 * RICH);
     check_refused(&world, 1, |rule| matches!(rule, Rule::NonceTooLow { expected: 1, found: 0 }));
     world.txs.remove(1);
+    check_refused(&world, 1, |rule| matches!(rule, Rule::InsufficientFunds { .. }));
+}
+
+#[test]
+fn funds_that_suffice_for_either_of_two_transactions_do_not_pay_both() {
+    let mut world = world(&[&[Step::Add(0, 1)], &[Step::Add(0, 1)]]);
+    world.call(sender(0), contract(0), RICH / 2);
+    world.call(sender(0), contract(1), RICH / 2);
     check_refused(&world, 1, |rule| matches!(rule, Rule::InsufficientFunds { .. }));
 }
 

@@ -12,6 +12,7 @@ mod foreign;
 mod layering;
 mod list;
 mod mainnet;
+mod once;
 mod outline;
 mod plan;
 mod program;

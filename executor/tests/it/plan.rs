@@ -127,11 +127,12 @@ fn a_plan_runs_what_must_run_longest_path_first() {
     assert_eq!(plan.predecessors(), [0, 1, 1, 0]);
     assert_eq!((plan.successors(TxIndex(0)), plan.successors(TxIndex(2))), (txs(&[1]).as_slice(), [].as_slice()));
     assert_eq!((plan.priority(TxIndex(1)), plan.batches(), plan.critical_path_gas()), (50, 3, 60));
+    assert_eq!(plan.task_gas(), 105);
 
     // What has an attempt and waits for nobody is not run; who waits for it need not.
     let plan = Plan::from_graph(&chain_and_loner(), &[attempt(), attempt(), attempt(), attempt()]);
     assert_eq!((plan.ready(), plan.tasks(), plan.has_dependencies()), (txs(&[1]).as_slice(), 2, true));
-    assert_eq!(plan.predecessors(), [0, 0, 1, 0]);
+    assert_eq!((plan.predecessors(), plan.task_gas()), ([0, 0, 1, 0].as_slice(), 50));
     assert!(plan.successors(TxIndex(0)).is_empty());
 
     let plan = Plan::in_block_order(3);

@@ -2,6 +2,7 @@
 
 use crate::check::{WORKERS, check_prepared};
 use alloy_consensus::Header;
+use alloy_eips::eip7702::{Authorization, RecoveredAuthority, RecoveredAuthorization};
 use alloy_primitives::{Address, B256, TxKind, U256};
 use laminar_executor::{
     Block, Outcome,
@@ -9,7 +10,7 @@ use laminar_executor::{
     env::{PreparedBlock, block_env, cfg_env},
 };
 use laminar_state_db::{Account, MemoryState};
-use revm::context::TxEnv;
+use revm::{context::TxEnv, context_interface::either::Either};
 
 /// A block in the making, in Osaka unless moved.
 pub(crate) struct World {
@@ -77,6 +78,15 @@ impl World {
             ..TxEnv::default()
         });
         self.txs.last_mut().expect("just pushed")
+    }
+
+    /// Appends a transaction that does nothing but carry `authority`'s authorization to run the code of `to` (EIP-7702).
+    pub(crate) fn delegate(&mut self, from: Address, authority: Address, nonce: u64, to: Address) {
+        let authorization = Authorization { chain_id: U256::ZERO, address: to, nonce };
+        let authority = RecoveredAuthority::Valid(authority);
+        let tx = self.call(from, Address::repeat_byte(0xf1), 0);
+        (tx.tx_type, tx.chain_id, tx.gas_priority_fee) = (4, Some(1), Some(1));
+        tx.authorization_list = vec![Either::Right(RecoveredAuthorization::new_unchecked(authorization, authority))];
     }
 
     /// The rules of the block.

@@ -18,7 +18,7 @@ use crate::{
     keccak::keccak256_batch,
 };
 use alloy_primitives::{
-    Address, B256, U256,
+    Address, B256, U256, keccak256,
     map::{AddressMap, B256Map},
 };
 use alloy_trie::{EMPTY_ROOT_HASH, TrieAccount};
@@ -146,6 +146,32 @@ impl StateTrie {
                 Some(trie) if !trie.is_empty() => storages.insert(owner, trie),
                 _ => storages.remove(&owner),
             };
+        }
+        Ok(())
+    }
+
+    /// Makes the paths to an account and to slots of it known, as far as they exist: what reads and proofs walk.
+    ///
+    /// # Errors
+    /// A node on the way is missing or malformed, or the source fails. Nothing but knowledge changed.
+    pub fn reveal(
+        &mut self,
+        address: &Address,
+        slots: &[U256],
+        source: &impl StateNodeSource,
+    ) -> Result<(), StateTrieError> {
+        let owner = keccak256(address);
+        let leaf = self.accounts.reveal(&owner, &InTrie::accounts(source)).and_then(|()| self.accounts.get(&owner));
+        let leaf = leaf.map_err(|error| error.in_trie(TrieOwner::Account(*address)))?;
+        let Some(root) = leaf.map(|leaf| leaf.storage_root).filter(|root| *root != EMPTY_ROOT_HASH) else {
+            return Ok(());
+        };
+        let epoch = self.epoch;
+        let trie = self.storages.entry(owner).or_insert_with(|| Trie::from_root(root));
+        trie.epoch = epoch;
+        for slot in slots {
+            let revealed = trie.reveal(&keccak256(slot.to_be_bytes::<32>()), &InTrie::storage(source, owner));
+            revealed.map_err(|error| error.in_trie(TrieOwner::Storage(*address)))?;
         }
         Ok(())
     }

@@ -1,17 +1,24 @@
-//! The edge of Laminar: a chain that imports blocks, and the protocols that other programs speak to it.
+//! The edge of Laminar: a node that imports blocks, and the protocols that other programs speak to it.
 //!
 //! | module | what it is |
 //! | --- | --- |
-//! | `node` | the block tree over a state: import, head, unwind |
-//! | `pool` | transactions that wait for a block |
 //! | `error` | the one table of JSON-RPC codes |
+//! | `node` | the block tree and its states: import, head, tags, snapshots for readers |
+//! | `pool` | transactions that wait for a block |
+//! | `convert` | between the wire's forms and ours |
+//! | `api` | the JSON-RPC methods, one file a namespace |
 //! | `engine` | the Engine API's rules: payload to block, answer to status |
+//! | `server` | transports: HTTP and WebSocket, limits, tokens |
+
+pub mod error;
 
 pub mod node;
 
 pub mod pool;
 
-pub mod error;
+mod convert;
+
+pub mod api;
 
 pub mod engine;
 

@@ -19,7 +19,7 @@ use laminar_fixtures::{
     Prestate,
     official::{BlockchainTest, TestBlock, TestHeader},
 };
-use laminar_rpc_shim::node::{Chain, Delivered, ImportError, Imported};
+use laminar_rpc_shim::node::{Delivered, ImportError, Imported, Node};
 
 /// Runs a case.
 ///
@@ -32,14 +32,14 @@ pub(crate) fn run(test: &BlockchainTest, runner: &mut Runner) -> anyhow::Result<
     };
     check_genesis(&test.genesis_header, test.genesis_rlp.as_ref())?;
     let genesis = test.genesis_header.header.clone();
-    let mut chain = Chain::new(spec, genesis, network::state(&test.pre), runner.executor())?;
+    let node = Node::new(spec, genesis, network::state(&test.pre), runner.executor())?;
     for (position, block) in test.blocks.iter().enumerate() {
         let last = position + 1 == test.blocks.len();
         let post_state = test.post_state.as_ref().filter(|_| last);
-        import(&mut chain, runner, block, post_state).with_context(|| format!("block {position} of the case"))?;
+        import(&node, runner, block, post_state).with_context(|| format!("block {position} of the case"))?;
     }
     check_head(
-        &mut chain,
+        &node,
         &End { hash: test.last_block_hash, state: test.post_state.as_ref(), root: test.post_state_hash },
     )?;
     Ok(Ended::Passed)
@@ -73,45 +73,41 @@ pub(crate) fn check_genesis(genesis: &TestHeader, rlp: Option<&Bytes>) -> anyhow
 ///
 /// # Errors
 /// What differs.
-pub(crate) fn check_head(chain: &mut Chain, end: &End<'_>) -> anyhow::Result<()> {
-    let (head, root) = (chain.head().hash(), chain.head().header.state_root);
+pub(crate) fn check_head(node: &Node, end: &End<'_>) -> anyhow::Result<()> {
+    let head = node.head();
+    let (head, root) = (head.hash(), head.header.state_root);
     ensure!(head == end.hash, "head: expected {}, found {head}", end.hash);
     if let Some(expected) = end.root {
         ensure!(root == expected, "state root of the head: expected {expected}, found {root}");
     }
     let Some(expected) = end.state else { return Ok(()) };
-    let state = chain.state_of(head)?.state();
-    match accounts::first_difference(expected, state) {
+    let state = node.state_of(&head)?;
+    match accounts::first_difference(expected, state.state()) {
         Some(difference) => bail!("state of the head: {difference}"),
         None => Ok(()),
     }
 }
 
-fn import(
-    chain: &mut Chain,
-    runner: &mut Runner,
-    block: &TestBlock,
-    post_state: Option<&Prestate>,
-) -> anyhow::Result<()> {
+fn import(node: &Node, runner: &mut Runner, block: &TestBlock, post_state: Option<&Prestate>) -> anyhow::Result<()> {
     let access_list = access_list(block)?;
     let imported = Delivered::decode(&block.rlp)
         .map(|delivered| Delivered { access_list: access_list.clone(), ..delivered })
-        .and_then(|delivered| chain.import_with(delivered, foresee));
+        .and_then(|delivered| node.import_with(delivered, foresee));
     match (&block.expect_exception, imported) {
-        (None, Ok(imported)) => check_imported(chain, runner, block, imported),
-        (None, Err(error)) => Err(explain(chain, block, post_state, error)),
+        (None, Ok(imported)) => check_imported(node, runner, block, imported),
+        (None, Err(error)) => Err(explain(node, block, post_state, error)),
         (Some(expected), Ok(_)) => bail!("expected {expected}, found a valid block"),
         (Some(expected), Err(error)) if error.matches(&expected.to_string()) => Ok(()),
         (Some(expected), Err(error)) => Err(anyhow::Error::new(error).context(format!("expected {expected}"))),
     }
 }
 
-fn check_imported(chain: &mut Chain, runner: &mut Runner, block: &TestBlock, imported: Imported) -> anyhow::Result<()> {
+fn check_imported(node: &Node, runner: &mut Runner, block: &TestBlock, imported: Imported) -> anyhow::Result<()> {
     let hash = imported.hash();
     if let Some(header) = &block.block_header {
         ensure!(header.hash == hash, "block hash: expected {}, found {hash}", header.hash);
     }
-    let record = chain.tree().get(&hash).context("an imported block is in the tree")?;
+    let record = node.block_by_hash(&hash).context("an imported block is in the tree")?;
     if let Imported::New(_) = imported {
         runner.count(record.body.transactions.len(), &record.stats)?;
     }
@@ -122,8 +118,8 @@ fn check_imported(chain: &mut Chain, runner: &mut Runner, block: &TestBlock, imp
     if let Some(difference) = receipts.or(lists) {
         bail!(difference);
     }
-    if chain.prefers(hash) {
-        chain.set_head(hash)?;
+    if node.prefers(&hash) {
+        node.set_head(hash)?;
     }
     Ok(())
 }
@@ -139,13 +135,13 @@ fn access_list(block: &TestBlock) -> anyhow::Result<Option<BlockAccessList>> {
 }
 
 /// Adds what can be said about a refusal beyond the rule: the block is executed once more and compared with the case.
-fn explain(chain: &mut Chain, block: &TestBlock, post_state: Option<&Prestate>, error: ImportError) -> anyhow::Error {
+fn explain(node: &Node, block: &TestBlock, post_state: Option<&Prestate>, error: ImportError) -> anyhow::Error {
     let ImportError::Invalid(invalid) = &error else { return error.into() };
     let of_state = matches!(&invalid.rule, Rule::Header(mismatch) if mismatch.field == Field::StateRoot);
     let mut found = None;
     if let Ok(delivered) = Delivered::decode(&block.rlp) {
         // The import fails as before; only what the closure sees is wanted.
-        let _ = chain.import_with(delivered, |ready| {
+        let _ = node.import_with(delivered, |ready| {
             if let Ok(outcome) = ready.executor.execute(ready.block, ready.prepared, ready.parent, Knowledge::Nothing) {
                 let lists = block.block_access_list.as_ref().zip(outcome.block_access_list.as_ref());
                 let receipts = block.receipts.as_ref();

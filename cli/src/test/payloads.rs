@@ -13,9 +13,10 @@ use anyhow::{Context, bail, ensure};
 use laminar_fixtures::official::{EngineNewPayload, EngineTest, ExpectedException};
 use laminar_rpc_shim::{
     engine::{Engine, ForkchoiceState, NewPayloadVersion, PayloadStatus},
-    error::Refusal,
-    node::Chain,
+    error::RpcError,
+    node::Node,
 };
+use std::sync::Arc;
 
 /// Runs a case.
 ///
@@ -28,19 +29,19 @@ pub(crate) fn run(test: &EngineTest, runner: &mut Runner) -> anyhow::Result<Ende
     };
     check_genesis(&test.genesis_header, None)?;
     let genesis = test.genesis_header.header.clone();
-    let mut engine = Engine::new(Chain::new(spec, genesis, network::state(&test.pre), runner.executor())?);
+    let mut engine = Engine::new(Arc::new(Node::new(spec, genesis, network::state(&test.pre), runner.executor())?));
     for (position, call) in test.payloads.iter().enumerate() {
         play(&mut engine, runner, call).with_context(|| format!("payload {position} of the case"))?;
     }
     let end = End { hash: test.last_block_hash, state: test.post_state.as_ref(), root: test.post_state_hash };
-    check_head(engine.chain_mut(), &end)?;
+    check_head(engine.node(), &end)?;
     Ok(Ended::Passed)
 }
 
 fn play(engine: &mut Engine, runner: &mut Runner, call: &EngineNewPayload) -> anyhow::Result<()> {
     let version = NewPayloadVersion::from_number(call.new_payload_version)
         .with_context(|| format!("unknown version {} of engine_newPayload", call.new_payload_version))?;
-    let head = engine.chain().head().hash();
+    let head = engine.node().head().hash();
     let answer = engine.new_payload_with(version, &call.params, foresee);
     if let Some(code) = call.error_code {
         return check_refusal(code, answer);
@@ -49,16 +50,16 @@ fn play(engine: &mut Engine, runner: &mut Runner, call: &EngineNewPayload) -> an
     match &call.validation_error {
         Some(expected) => {
             check_invalid(expected, &status, head)?;
-            ensure!(engine.chain().head().hash() == head, "head moved by a payload that is not valid");
+            ensure!(engine.node().head().hash() == head, "head moved by a payload that is not valid");
             Ok(())
         }
         None => check_valid(engine, runner, &status),
     }
 }
 
-fn check_refusal(code: i64, answer: Result<PayloadStatus, Refusal>) -> anyhow::Result<()> {
+fn check_refusal(code: i64, answer: Result<PayloadStatus, RpcError>) -> anyhow::Result<()> {
     match answer {
-        Err(refusal) if refusal.code.number() == code => Ok(()),
+        Err(refusal) if i64::from(refusal.code.number()) == code => Ok(()),
         Err(refusal) => bail!("error code: expected {code}, found {refusal}"),
         Ok(status) => bail!("expected error {code}, found status {}", word(&status)),
     }
@@ -78,7 +79,7 @@ fn check_valid(engine: &mut Engine, runner: &mut Runner, status: &PayloadStatus)
         Some(hash) if status.word() == "VALID" => hash,
         _ => bail!("status: expected VALID, found {}", word(status)),
     };
-    let record = engine.chain().tree().get(&hash).context("a valid payload is in the tree")?;
+    let record = engine.node().block_by_hash(&hash).context("a valid payload is in the tree")?;
     runner.count(record.body.transactions.len(), &record.stats)?;
     let zero = B256::ZERO;
     let state = ForkchoiceState { head_block_hash: hash, safe_block_hash: zero, finalized_block_hash: zero };

@@ -10,7 +10,7 @@
 //! | 3 | Cancun up to the last fork before Amsterdam | and parent beacon block root |
 //! | 4 | Amsterdam | and slot number, target gas limit |
 
-use crate::error::{Code, Refusal};
+use crate::error::{Code, RpcError};
 use alloy_consensus::Header;
 use alloy_primitives::{B64, B128, B256};
 use alloy_rpc_types_engine::{PayloadAttributes, PayloadId};
@@ -51,12 +51,12 @@ impl ForkchoiceCall {
     ///
     /// # Errors
     /// -32602 for a wrong number or shape of parameters, the attributes excepted.
-    pub fn from_params(version: ForkchoiceVersion, params: &[Value]) -> Result<Self, Refusal> {
+    pub fn from_params(version: ForkchoiceVersion, params: &[Value]) -> Result<Self, RpcError> {
         let len_max = if version >= ForkchoiceVersion::V4 { 3 } else { 2 };
         if params.is_empty() || params.len() > len_max {
-            return Err(Refusal::params(format_args!("expected 1 to {len_max} parameters, found {}", params.len())));
+            return Err(RpcError::params(format_args!("expected 1 to {len_max} parameters, found {}", params.len())));
         }
-        let state = read(params, 0)?.ok_or_else(|| Refusal::params("missing fork choice state"))?;
+        let state = read(params, 0)?.ok_or_else(|| RpcError::params("missing fork choice state"))?;
         // Custody columns tell a node with blob sampling what to fetch; ours gets every blob whole, and checks their form only.
         read::<B128>(params, 2)?;
         Ok(Self { version, state, attributes: params.get(1).filter(|value| !value.is_null()).cloned() })
@@ -73,7 +73,7 @@ impl ForkchoiceVersion {
         spec: &ChainSpec,
         head: &Header,
         attributes: &Value,
-    ) -> Result<PayloadAttributes, Refusal> {
+    ) -> Result<PayloadAttributes, RpcError> {
         let attributes = PayloadAttributes::deserialize(attributes).map_err(refuse)?;
         let rules = spec.rules_at(head.number + 1, attributes.timestamp);
         let has = |fork| rules.is_active(fork);
@@ -99,7 +99,7 @@ impl ForkchoiceVersion {
             Self::V4 => has(Fork::Amsterdam),
         };
         if !served {
-            return Err(Refusal::unsupported_fork(format_args!("{self:?} does not build for {}", rules.fork())));
+            return Err(RpcError::unsupported_fork(format_args!("{self:?} does not build for {}", rules.fork())));
         }
         if self == Self::V1 && has(Fork::Shanghai) {
             return Err(refuse("V1 has no withdrawals, which the fork of this timestamp requires"));
@@ -145,6 +145,6 @@ pub fn payload_id(version: ForkchoiceVersion, parent: B256, attributes: &Payload
     PayloadId(id)
 }
 
-fn refuse(what: impl fmt::Display) -> Refusal {
-    Refusal { code: Code::InvalidPayloadAttributes, message: what.to_string() }
+fn refuse(what: impl fmt::Display) -> RpcError {
+    RpcError::new(Code::InvalidPayloadAttributes, what)
 }

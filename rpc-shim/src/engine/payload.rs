@@ -5,7 +5,7 @@
 //! merge fixes (no ommers, difficulty and nonce zero) or what the other parameters give.
 
 use super::{execution_payload::ExecutionPayload, version::NewPayloadVersion};
-use crate::{error::Refusal, node::Delivered};
+use crate::{error::RpcError, node::Delivered};
 use alloy_consensus::{
     BlockBody, EMPTY_OMMER_ROOT_HASH, Header, Transaction as _,
     proofs::{calculate_transaction_root, calculate_withdrawals_root},
@@ -76,12 +76,12 @@ impl NewPayload {
     ///
     /// # Errors
     /// -32602 for a wrong number or shape of parameters.
-    pub fn from_params(version: NewPayloadVersion, params: &[Value]) -> Result<Self, Refusal> {
+    pub fn from_params(version: NewPayloadVersion, params: &[Value]) -> Result<Self, RpcError> {
         if params.len() != version.params_len() {
             let expected = version.params_len();
-            return Err(Refusal::params(format_args!("expected {expected} parameters, found {}", params.len())));
+            return Err(RpcError::params(format_args!("expected {expected} parameters, found {}", params.len())));
         }
-        let payload = read(params, 0)?.ok_or_else(|| Refusal::params("missing execution payload"))?;
+        let payload = read(params, 0)?.ok_or_else(|| RpcError::params("missing execution payload"))?;
         Ok(Self {
             payload,
             versioned_hashes: read(params, 1)?,
@@ -91,14 +91,14 @@ impl NewPayload {
     }
 
     /// CONSENSUS: EIP-7685, requests are in strictly ascending order of type and none is empty.
-    pub(super) fn check_requests(&self) -> Result<(), Refusal> {
+    pub(super) fn check_requests(&self) -> Result<(), RpcError> {
         let mut previous = None;
         for (position, request) in self.execution_requests.iter().flatten().enumerate() {
             let [kind, _, ..] = request.as_ref() else {
-                return Err(Refusal::params(format_args!("execution request {position} has no data")));
+                return Err(RpcError::params(format_args!("execution request {position} has no data")));
             };
             if previous.is_some_and(|previous| previous >= *kind) {
-                return Err(Refusal::params(format_args!("execution request {position} is out of order")));
+                return Err(RpcError::params(format_args!("execution request {position} is out of order")));
             }
             previous = Some(*kind);
         }
@@ -176,7 +176,7 @@ fn base_fee(wei: U256) -> Result<u64, PayloadFault> {
 }
 
 /// A parameter; `null` and a parameter beyond the end are nothing.
-pub(super) fn read<T: DeserializeOwned>(params: &[Value], at: usize) -> Result<Option<T>, Refusal> {
+pub(super) fn read<T: DeserializeOwned>(params: &[Value], at: usize) -> Result<Option<T>, RpcError> {
     let Some(value) = params.get(at) else { return Ok(None) };
-    Option::deserialize(value).map_err(|error| Refusal::params(format_args!("parameter {at}: {error}")))
+    Option::deserialize(value).map_err(|error| RpcError::params(format_args!("parameter {at}: {error}")))
 }

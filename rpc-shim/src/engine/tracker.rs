@@ -9,13 +9,14 @@ use super::{
     version::NewPayloadVersion,
 };
 use crate::{
-    error::{Code, Refusal},
-    node::{Chain, ImportError, InvalidBlock, Ready},
+    error::{Code, RpcError},
+    node::{ForkChoice, ImportError, InvalidBlock, Node, Ready},
 };
 use alloy_primitives::{B256, map::B256Map};
 use laminar_executor::Knowledge;
 use serde::Deserialize;
 use serde_json::Value;
+use std::sync::Arc;
 
 /// Invalid blocks that are remembered; above it all are forgotten, which costs a second execution at most.
 const INVALID_MAX: usize = 4096;
@@ -35,32 +36,27 @@ pub struct ForkchoiceState {
 /// A chain that follows a consensus client.
 #[derive(Debug)]
 pub struct Engine {
-    chain: Chain,
+    node: Arc<Node>,
     /// What was answered to blocks that were found invalid.
     invalid: B256Map<PayloadStatus>,
 }
 
 impl Engine {
-    /// Follows on `chain`.
-    pub fn new(chain: Chain) -> Self {
-        Self { chain, invalid: B256Map::default() }
+    /// Follows on the chain of `node`.
+    pub fn new(node: Arc<Node>) -> Self {
+        Self { node, invalid: B256Map::default() }
     }
 
-    /// The chain.
-    pub const fn chain(&self) -> &Chain {
-        &self.chain
-    }
-
-    /// The chain, for reads that move its state.
-    pub const fn chain_mut(&mut self) -> &mut Chain {
-        &mut self.chain
+    /// The node whose head it moves.
+    pub const fn node(&self) -> &Arc<Node> {
+        &self.node
     }
 
     /// `engine_newPayload`. A delivered access list is what is known of the block.
     ///
     /// # Errors
     /// Parameters or a fork that the version does not take, or a failure of ours; nothing has changed.
-    pub fn new_payload(&mut self, version: NewPayloadVersion, params: &[Value]) -> Result<PayloadStatus, Refusal> {
+    pub fn new_payload(&mut self, version: NewPayloadVersion, params: &[Value]) -> Result<PayloadStatus, RpcError> {
         self.new_payload_with(version, params, |ready| match ready.access_list {
             Some(list) => Knowledge::BlockAccessList(list.clone()),
             None => Knowledge::Nothing,
@@ -76,9 +72,9 @@ impl Engine {
         version: NewPayloadVersion,
         params: &[Value],
         foresee: impl FnOnce(&Ready<'_>) -> Knowledge,
-    ) -> Result<PayloadStatus, Refusal> {
+    ) -> Result<PayloadStatus, RpcError> {
         let call = NewPayload::from_params(version, params)?;
-        version.check(self.chain.spec(), &call)?;
+        version.check(self.node.spec(), &call)?;
         let delivered = match call.into_delivered() {
             Ok(delivered) => delivered,
             Err(fault) => return Ok(PayloadStatus { status: Status::Malformed(fault), latest_valid_hash: None }),
@@ -91,11 +87,11 @@ impl Engine {
         if let Some(status) = self.invalid_ancestor(parent) {
             return Ok(self.remember(hash, status));
         }
-        match self.chain.import_with(delivered, foresee) {
+        match self.node.import_with(delivered, foresee) {
             Ok(imported) => Ok(PayloadStatus::valid(imported.hash())),
             Err(ImportError::Invalid(invalid)) => Ok(self.refuse(hash, *invalid, parent)),
             Err(ImportError::UnknownParent { .. }) => Ok(PayloadStatus::syncing()),
-            Err(error) => Err(Refusal::internal(&error)),
+            Err(error) => Err(RpcError::internal(&error)),
         }
     }
 
@@ -103,21 +99,23 @@ impl Engine {
     ///
     /// # Errors
     /// -38002 if the safe or the finalised block is not an ancestor of the head; the head stays.
-    pub fn forkchoice_updated(&mut self, state: &ForkchoiceState) -> Result<PayloadStatus, Refusal> {
+    pub fn forkchoice_updated(&mut self, state: &ForkchoiceState) -> Result<PayloadStatus, RpcError> {
         let head = state.head_block_hash;
         if let Some(status) = self.invalid_ancestor(head) {
             return Ok(status);
         }
-        if self.chain.tree().get(&head).is_none() {
+        if self.node.block_by_hash(&head).is_none() {
             return Ok(PayloadStatus::syncing());
         }
         for (name, hash) in [("finalized", state.finalized_block_hash), ("safe", state.safe_block_hash)] {
-            if !hash.is_zero() && !self.chain.tree().branch(head).any(|record| record.hash() == hash) {
+            if !hash.is_zero() && !self.node.is_ancestor_or_same(&hash, &head) {
                 let message = format!("{name} block {hash} is not an ancestor of the head");
-                return Err(Refusal { code: Code::InvalidForkchoiceState, message });
+                return Err(RpcError::new(Code::InvalidForkchoiceState, message));
             }
         }
-        self.chain.set_head(head).map_err(|error| Refusal::internal(&error))?;
+        let named = |hash: B256| (!hash.is_zero()).then_some(hash);
+        let (safe, finalized) = (named(state.safe_block_hash), named(state.finalized_block_hash));
+        self.node.choose(ForkChoice { head, safe, finalized }).map_err(|error| RpcError::internal(&error))?;
         Ok(PayloadStatus::valid(head))
     }
 
@@ -128,7 +126,7 @@ impl Engine {
     }
 
     fn refuse(&mut self, hash: B256, invalid: InvalidBlock, parent: B256) -> PayloadStatus {
-        let rules = self.chain.tree().get(&parent).map(|parent| self.chain.spec().rules_for(&parent.header));
+        let rules = self.node.block_by_hash(&parent).map(|parent| self.node.spec().rules_for(&parent.header));
         // CONSENSUS: Engine API, a proof-of-work parent is named as the zero hash.
         let is_stake = rules.is_some_and(|rules| rules.is_post_merge());
         let latest_valid_hash = Some(if is_stake { parent } else { B256::ZERO });

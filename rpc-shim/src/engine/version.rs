@@ -12,7 +12,7 @@
 //! | 5 | Amsterdam | | and block access list |
 
 use super::payload::NewPayload;
-use crate::error::Refusal;
+use crate::error::RpcError;
 use laminar_executor::chain_spec::{ChainSpec, Fork};
 
 /// A version of `engine_newPayload`.
@@ -56,7 +56,7 @@ impl NewPayloadVersion {
     ///
     /// # Errors
     /// -38005 for a fork of another version, -32602 for missing or foreign fields.
-    pub fn check(self, spec: &ChainSpec, call: &NewPayload) -> Result<(), Refusal> {
+    pub fn check(self, spec: &ChainSpec, call: &NewPayload) -> Result<(), RpcError> {
         let payload = &call.payload;
         let rules = spec.rules_at(payload.block_number, payload.timestamp);
         let has = |fork| rules.is_active(fork);
@@ -83,14 +83,14 @@ impl NewPayloadVersion {
         for (name, present, required) in fields {
             if present != required {
                 let verb = if required { "missing" } else { "unexpected" };
-                return Err(Refusal::params(format_args!("{verb} {name}")));
+                return Err(RpcError::params(format_args!("{verb} {name}")));
             }
         }
         if self < Self::V5 && payload.slot_number.is_some() {
-            return Err(Refusal::params("unexpected slotNumber"));
+            return Err(RpcError::params("unexpected slotNumber"));
         }
         if !served {
-            return Err(Refusal::unsupported_fork(format_args!("{self:?} does not serve {}", rules.fork())));
+            return Err(RpcError::unsupported_fork(format_args!("{self:?} does not serve {}", rules.fork())));
         }
         call.check_requests()
     }

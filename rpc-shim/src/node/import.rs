@@ -1,15 +1,10 @@
 //! The steps of an import: check what needs no execution, execute on the parent's state, check what execution gave, keep it.
 //!
-//! Place in the flow: between decoding and the tree.
+//! Place in the flow: between decoding and the tree. One import executes at a time; checks before execution run beside it.
 //! Invariant: the order is that of the execution specification: header, body, ommers, senders, execution, transactions root,
 //! outcome, state root; the first broken rule is reported. Until the last check passed nothing is kept.
 
-use super::{
-    chain::Chain,
-    error::ImportError,
-    parent_state::ParentState,
-    tree::{BlockRecord, BlockTree},
-};
+use super::{chain::Node, error::ImportError, store::StateView, tree::BlockRecord};
 use alloy_consensus::Sealable;
 use alloy_eip7928::{BlockAccessList, compute_block_access_list_hash, total_bal_items, validate_block_access_list};
 use alloy_primitives::{B256, U256};
@@ -25,6 +20,7 @@ use laminar_executor::{
     rule::{Field, Mismatch, Rule},
     system_calls::requests_hash,
 };
+use std::sync::Arc;
 
 /// A block as it comes from outside.
 #[derive(Clone, Debug)]
@@ -58,7 +54,7 @@ pub struct Ready<'a> {
     /// The block with its senders.
     pub prepared: &'a PreparedBlock,
     /// The state that it runs on.
-    pub parent: &'a ParentState<'a>,
+    pub parent: &'a StateView,
     /// The executor that is going to run it.
     pub executor: &'a BlockExecutor,
     /// Its access list, if one was delivered.
@@ -89,15 +85,17 @@ struct Checked {
     rules: Rules,
     senders: Senders,
     prepared: PreparedBlock,
+    total_difficulty: U256,
 }
 
-impl Chain {
-    /// Imports the RLP of a block. The head stays: see [`Chain::set_head`] and [`Chain::prefers`].
+impl Node {
+    /// Imports a block. A delivered access list is what is known of it. The head stays: see [`Node::set_head`] and
+    /// [`Node::prefers`].
     ///
     /// # Errors
     /// See [`ImportError`]; nothing has changed.
-    pub fn import(&mut self, bytes: &[u8]) -> Result<Imported, ImportError> {
-        self.import_with(Delivered::decode(bytes)?, |ready| match ready.access_list {
+    pub fn import(&self, delivered: Delivered) -> Result<Imported, ImportError> {
+        self.import_with(delivered, |ready| match ready.access_list {
             Some(list) => Knowledge::BlockAccessList(list.clone()),
             None => Knowledge::Nothing,
         })
@@ -108,20 +106,24 @@ impl Chain {
     /// # Errors
     /// See [`ImportError`]; nothing has changed.
     pub fn import_with(
-        &mut self,
+        &self,
         delivered: Delivered,
         foresee: impl FnOnce(&Ready<'_>) -> Knowledge,
     ) -> Result<Imported, ImportError> {
         let Delivered { block, access_list } = delivered;
         let hash = block.header.hash_slow();
-        if self.tree.get(&hash).is_some() {
+        if self.block_by_hash(&hash).is_some() {
             return Ok(Imported::Known(hash));
         }
         let checked = self.check(hash, &block)?;
         if let Some(list) = access_list.as_ref().filter(|_| checked.rules.has_block_access_list()) {
             check_delivered_list(&block, list).map_err(|rule| ImportError::invalid(hash, rule))?;
         }
-        self.move_to(block.header.parent_hash);
+        let _writer = self.writer.lock();
+        // Another may have brought the same block while this one was checked.
+        if self.block_by_hash(&hash).is_some() {
+            return Ok(Imported::Known(hash));
+        }
         let outcome = self.execute(&block, &checked, access_list.as_ref(), foresee)?;
         check_results(&checked.rules, &block, &outcome, access_list.as_ref())
             .map_err(|rule| ImportError::invalid(hash, rule))?;
@@ -132,24 +134,24 @@ impl Chain {
     fn check(&self, hash: B256, block: &Block) -> Result<Checked, ImportError> {
         let header = &block.header;
         let invalid = |rule| ImportError::invalid(hash, rule);
-        let Some(parent) = self.tree.get(&header.parent_hash) else {
-            return Err(ImportError::UnknownParent { hash, parent: header.parent_hash });
-        };
+        let parent = self.block_by_hash(&header.parent_hash);
+        let parent = parent.ok_or(ImportError::UnknownParent { hash, parent: header.parent_hash })?;
         check_header(&self.spec, header, &parent.header).map_err(invalid)?;
         check_terminal_difficulty(&self.spec, header, parent.total_difficulty).map_err(invalid)?;
         let rules = self.spec.rules_for(header);
         check_body(&rules, block).map_err(|error| ImportError::of(hash, error))?;
-        check_ommers(&self.spec, block, |hash| self.tree.ancestor(hash)).map_err(invalid)?;
+        check_ommers(&self.spec, block, |hash| self.tree.read().ancestor(hash)).map_err(invalid)?;
         let prepare = || {
             let senders = recover_senders(&block.body.transactions, &rules)?;
             let prepared = PreparedBlock::new(rules, block, &senders)?;
             Ok((senders, prepared))
         };
         let (senders, prepared) = prepare().map_err(|error| ImportError::of(hash, error))?;
-        Ok(Checked { hash, rules, senders, prepared })
+        let total_difficulty = parent.total_difficulty.saturating_add(header.difficulty);
+        Ok(Checked { hash, rules, senders, prepared, total_difficulty })
     }
 
-    /// Executes on the state at the position, which is the parent's.
+    /// Executes on the parent's state.
     fn execute(
         &self,
         block: &Block,
@@ -157,7 +159,9 @@ impl Chain {
         access_list: Option<&BlockAccessList>,
         foresee: impl FnOnce(&Ready<'_>) -> Knowledge,
     ) -> Result<Outcome, ImportError> {
-        let parent = ParentState::new(&self.state, &self.tree, block.header.parent_hash);
+        let header = &block.header;
+        let parent = self.store.view_at(&header.parent_hash);
+        let parent = parent.ok_or(ImportError::UnknownParent { hash: checked.hash, parent: header.parent_hash })?;
         let prepared = &checked.prepared;
         let ready = Ready { block, prepared, parent: &parent, executor: &self.executor, access_list };
         let knowledge = foresee(&ready);
@@ -165,37 +169,32 @@ impl Chain {
         outcome.map_err(|error| ImportError::of(checked.hash, error))
     }
 
-    /// Applies the changes, and keeps them if the root is the header's.
-    fn keep(&mut self, block: Block, checked: Checked, outcome: Outcome) -> Result<Imported, ImportError> {
+    /// Stages the changes, and keeps the block if the root is the header's.
+    fn keep(&self, block: Block, checked: Checked, outcome: Outcome) -> Result<Imported, ImportError> {
         let hash = checked.hash;
-        let wiped = self.state.apply(&outcome.changes);
-        let computed = Computed { state_root: Some(self.state.state_root()), ..Computed::default() };
-        if let Err(rule) = check_outcome(&checked.rules, &block.header, &computed).into_result() {
-            self.state.revert(&outcome.changes, wiped);
+        let header = &block.header;
+        let changes = Arc::new(outcome.changes);
+        let root = self.store.stage((header.number, hash), &header.parent_hash, &changes);
+        let root = root.ok_or(ImportError::UnknownParent { hash, parent: header.parent_hash })?;
+        let computed = Computed { state_root: Some(root), ..Computed::default() };
+        if let Err(rule) = check_outcome(&checked.rules, header, &computed).into_result() {
+            self.store.discard(&hash);
             return Err(ImportError::invalid(hash, rule));
         }
-        let total = total_difficulty(&self.tree, &block);
         let Block { header, body } = block;
-        self.tree.insert(BlockRecord {
+        self.tree.write().insert(BlockRecord {
             header: header.seal_unchecked(hash),
             body,
             senders: checked.senders.addresses,
             receipts: outcome.receipts,
             requests: outcome.requests,
             block_access_list: outcome.block_access_list,
-            total_difficulty: total,
+            total_difficulty: checked.total_difficulty,
             stats: outcome.stats,
-            changes: outcome.changes,
-            wiped,
+            changes,
         });
-        self.position = hash;
         Ok(Imported::New(hash))
     }
-}
-
-fn total_difficulty(tree: &BlockTree, block: &Block) -> U256 {
-    let parent = tree.get(&block.header.parent_hash).map(|parent| parent.total_difficulty).unwrap_or_default();
-    parent.saturating_add(block.header.difficulty)
 }
 
 /// A delivered list by its own form: order and hash. Its size is checked with the list that execution builds.

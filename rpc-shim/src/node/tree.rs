@@ -1,15 +1,17 @@
 //! The tree of imported blocks and the branch that is canonical.
 //!
-//! Place in the flow: below the chain, which owns the state that the tree's changes lead to.
+//! Place in the flow: below the node, which locks it for look-ups and insertions.
 //! Invariant: every block but the genesis has its parent in the tree, one number lower; the canonical branch is a path from the
 //! genesis to the head. Blocks are never removed.
 
+use super::head::HeadChange;
 use alloy_consensus::{BlockBody, Header, Sealable};
 use alloy_eip7928::BlockAccessList;
 use alloy_eips::eip7685::Requests;
 use alloy_primitives::{Address, B256, Sealed, U256, map::B256Map};
 use laminar_executor::{Receipt, Stats, Transaction, check_header::Ancestor};
-use laminar_state_db::{BlockChanges, WipedStorage};
+use laminar_state_db::BlockChanges;
+use std::sync::Arc;
 
 /// An imported block with everything that its execution gave.
 #[derive(Clone, Debug)]
@@ -31,9 +33,7 @@ pub struct BlockRecord {
     /// How it was executed.
     pub stats: Stats,
     /// What it changes on its parent's state.
-    pub changes: BlockChanges,
-    /// What the changes wiped when they were applied last.
-    pub(super) wiped: WipedStorage,
+    pub changes: Arc<BlockChanges>,
 }
 
 impl BlockRecord {
@@ -48,8 +48,7 @@ impl BlockRecord {
             requests: Requests::default(),
             block_access_list: None,
             stats: Stats::default(),
-            changes: BlockChanges::default(),
-            wiped: WipedStorage::default(),
+            changes: Arc::default(),
         }
     }
 
@@ -58,95 +57,95 @@ impl BlockRecord {
         self.header.hash()
     }
 
+    /// Hashes of the transactions in block order.
+    pub fn transaction_hashes(&self) -> impl Iterator<Item = B256> {
+        self.body.transactions.iter().map(|tx| *tx.tx_hash())
+    }
+
     fn as_ancestor(&self) -> Ancestor {
         let ommers = self.body.ommers.iter().map(Sealable::hash_slow).collect();
         Ancestor { header: self.header.clone(), ommers }
     }
 }
 
-/// How to get from one block's state to another's.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Route {
-    /// Blocks to undo, in this order: newest first.
-    pub(super) undo: Vec<B256>,
-    /// Blocks to redo, in this order: oldest first.
-    pub(super) redo: Vec<B256>,
-}
-
 /// All imported blocks.
 #[derive(Debug)]
-pub struct BlockTree {
-    records: B256Map<BlockRecord>,
+pub(super) struct BlockTree {
+    records: B256Map<Arc<BlockRecord>>,
     /// Hashes of the canonical branch by number, from the genesis on; never empty.
     canonical: Vec<B256>,
     /// Number of the genesis.
     first: u64,
+    /// Where the transactions of the canonical branch are: block and position.
+    transactions: B256Map<(B256, usize)>,
+    /// The block that is unlikely to be undone.
+    pub(super) safe: Option<B256>,
+    /// The block that cannot be undone.
+    pub(super) finalized: Option<B256>,
 }
 
 impl BlockTree {
     pub(super) fn new(genesis: BlockRecord) -> Self {
         let (hash, first) = (genesis.hash(), genesis.header.number);
-        Self { records: B256Map::from_iter([(hash, genesis)]), canonical: vec![hash], first }
+        Self {
+            records: B256Map::from_iter([(hash, Arc::new(genesis))]),
+            canonical: vec![hash],
+            first,
+            transactions: B256Map::default(),
+            safe: None,
+            finalized: None,
+        }
     }
 
     /// A block by its hash, canonical or not.
-    pub fn get(&self, hash: &B256) -> Option<&BlockRecord> {
+    pub(super) fn get(&self, hash: &B256) -> Option<&Arc<BlockRecord>> {
         self.records.get(hash)
     }
 
-    pub(super) fn get_mut(&mut self, hash: &B256) -> Option<&mut BlockRecord> {
-        self.records.get_mut(hash)
-    }
-
     /// Hash of the canonical block with a number.
-    pub fn canonical_hash(&self, number: u64) -> Option<B256> {
+    pub(super) fn canonical_hash(&self, number: u64) -> Option<B256> {
         self.canonical.get(usize::try_from(number.checked_sub(self.first)?).ok()?).copied()
     }
 
-    /// Whether a block is on the canonical branch.
-    pub fn is_canonical(&self, hash: &B256) -> bool {
-        self.get(hash).is_some_and(|record| self.canonical_hash(record.header.number) == Some(*hash))
+    /// Block and position of a canonical transaction.
+    pub(super) fn transaction(&self, hash: &B256) -> Option<(B256, usize)> {
+        self.transactions.get(hash).copied()
     }
 
     /// The genesis.
-    pub fn genesis(&self) -> &BlockRecord {
+    pub(super) fn genesis(&self) -> &Arc<BlockRecord> {
         &self.records[&self.canonical[0]]
     }
 
     /// The newest canonical block.
-    pub fn head(&self) -> &BlockRecord {
+    pub(super) fn head(&self) -> &Arc<BlockRecord> {
         let last = self.canonical.last().expect("the canonical branch holds the genesis");
         &self.records[last]
     }
 
     /// A block, its parent, and so on back to the genesis; nothing for an unknown block.
-    pub fn branch(&self, hash: B256) -> impl Iterator<Item = &BlockRecord> {
+    pub(super) fn branch(&self, hash: B256) -> impl Iterator<Item = &Arc<BlockRecord>> {
         std::iter::successors(self.get(&hash), |record| self.get(&record.header.parent_hash))
     }
 
     /// Number of blocks, the genesis included.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.records.len()
-    }
-
-    /// Never true: there is always a genesis.
-    pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
     }
 
     /// The view that the ommer check asks for.
     pub(super) fn ancestor(&self, hash: B256) -> Option<Ancestor> {
-        self.get(&hash).map(BlockRecord::as_ancestor)
+        self.get(&hash).map(|record| record.as_ancestor())
     }
 
     pub(super) fn insert(&mut self, record: BlockRecord) {
         debug_assert!(self.records.contains_key(&record.header.parent_hash), "a block joins its parent");
-        self.records.insert(record.hash(), record);
+        self.records.insert(record.hash(), Arc::new(record));
     }
 
     /// The way between two known blocks over their last common ancestor.
-    pub(super) fn route(&self, from: B256, to: B256) -> Route {
-        let mut route = Route::default();
+    fn route(&self, from: B256, to: B256) -> HeadChange {
+        let mut route = HeadChange::default();
         let (mut left, mut right) = (self.get(&from), self.get(&to));
         while let (Some(a), Some(b)) = (left, right) {
             if a.hash() == b.hash() {
@@ -154,24 +153,33 @@ impl BlockTree {
             }
             let (a_number, b_number) = (a.header.number, b.header.number);
             if a_number >= b_number {
-                route.undo.push(a.hash());
+                route.removed.push(Arc::clone(a));
                 left = self.get(&a.header.parent_hash);
             }
             if b_number >= a_number {
-                route.redo.push(b.hash());
+                route.added.push(Arc::clone(b));
                 right = self.get(&b.header.parent_hash);
             }
         }
-        route.redo.reverse();
+        route.added.reverse();
         route
     }
 
     /// Makes the branch of a known block canonical.
-    pub(super) fn set_head(&mut self, hash: B256) {
+    pub(super) fn set_head(&mut self, hash: B256) -> HeadChange {
         let route = self.route(self.head().hash(), hash);
-        let kept = self.canonical.len() - route.undo.len();
-        self.canonical.truncate(kept);
-        self.canonical.extend(route.redo);
+        self.canonical.truncate(self.canonical.len() - route.removed.len());
+        for record in &route.removed {
+            for hash in record.transaction_hashes() {
+                self.transactions.remove(&hash);
+            }
+        }
+        for record in &route.added {
+            self.canonical.push(record.hash());
+            let places = record.transaction_hashes().enumerate();
+            self.transactions.extend(places.map(|(index, hash)| (hash, (record.hash(), index))));
+        }
+        route
     }
 }
 
@@ -211,20 +219,24 @@ mod tests {
         (tree, a, b)
     }
 
+    fn hashes(change: &HeadChange) -> (Vec<B256>, Vec<B256>) {
+        let of = |records: &[Arc<BlockRecord>]| records.iter().map(|record| record.hash()).collect();
+        (of(&change.removed), of(&change.added))
+    }
+
     #[test]
     fn route_undoes_newest_first_and_redoes_oldest_first() {
         let (tree, a, b) = tree();
-        let route = tree.route(a[2], b[1]);
-        assert_eq!(route, Route { undo: vec![a[2], a[1], a[0]], redo: vec![b[0], b[1]] });
-        assert_eq!(tree.route(a[0], a[2]), Route { undo: vec![], redo: vec![a[1], a[2]] });
-        assert_eq!(tree.route(b[1], b[1]), Route::default());
+        assert_eq!(hashes(&tree.route(a[2], b[1])), (vec![a[2], a[1], a[0]], vec![b[0], b[1]]));
+        assert_eq!(hashes(&tree.route(a[0], a[2])), (vec![], vec![a[1], a[2]]));
+        assert_eq!(hashes(&tree.route(b[1], b[1])), (vec![], vec![]));
     }
 
     #[test]
     fn canonical_branch_follows_the_head() {
         let (mut tree, a, b) = tree();
         tree.set_head(a[2]);
-        assert_eq!((tree.canonical_hash(11), tree.is_canonical(&b[0])), (Some(a[2]), false));
+        assert_eq!(tree.canonical_hash(11), Some(a[2]));
         tree.set_head(b[1]);
         assert_eq!((tree.canonical_hash(9), tree.canonical_hash(11)), (Some(b[0]), None));
         assert_eq!(tree.head().hash(), b[1]);

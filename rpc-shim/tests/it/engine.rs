@@ -5,7 +5,7 @@ use alloy_primitives::{B256, Bytes};
 use laminar_executor::Block;
 use laminar_rpc_shim::{
     engine::{Engine, ForkchoiceState, NewPayloadVersion, PayloadStatus, Status},
-    error::Refusal,
+    error::RpcError,
 };
 use serde_json::{Value, json};
 
@@ -19,9 +19,9 @@ fn withdrawn(gwei: u64) -> Contents {
 
 /// Three blocks of a Shanghai chain, and an engine that knows none of them.
 fn setup() -> (Engine, Vec<Block>) {
-    let mut maker = chain("Shanghai");
+    let maker = chain("Shanghai");
     let genesis = maker.head().hash();
-    let blocks = branch(&mut maker, genesis, 3, &withdrawn(4));
+    let blocks = branch(&maker, genesis, 3, &withdrawn(4));
     (Engine::new(chain("Shanghai")), blocks)
 }
 
@@ -52,7 +52,7 @@ fn deliver(engine: &mut Engine, block: &Block) -> PayloadStatus {
     engine.new_payload(NewPayloadVersion::V2, &[payload(block)]).unwrap()
 }
 
-fn code(answer: Result<PayloadStatus, Refusal>) -> i64 {
+fn code(answer: Result<PayloadStatus, RpcError>) -> i32 {
     answer.unwrap_err().code.number()
 }
 
@@ -63,17 +63,17 @@ fn choose(head: B256) -> ForkchoiceState {
 #[test]
 fn valid_payload_becomes_the_head_by_fork_choice_alone() {
     let (mut engine, blocks) = setup();
-    let genesis = engine.chain().head().hash();
+    let genesis = engine.node().head().hash();
     for block in &blocks {
         let status = deliver(&mut engine, block);
         assert_eq!((status.word(), status.latest_valid_hash), ("VALID", Some(hash(block))));
         assert_eq!(deliver(&mut engine, block).word(), "VALID", "delivered twice");
     }
-    assert_eq!(engine.chain().head().hash(), genesis);
+    assert_eq!(engine.node().head().hash(), genesis);
     let head = hash(&blocks[2]);
     let status = engine.forkchoice_updated(&choose(head)).unwrap();
     assert_eq!((status.word(), status.latest_valid_hash), ("VALID", Some(head)));
-    assert_eq!(engine.chain().head().hash(), head);
+    assert_eq!(engine.node().head().hash(), head);
 }
 
 #[test]
@@ -147,13 +147,13 @@ fn versions_take_their_own_parameters_and_forks_only() {
     let v4 = NewPayloadVersion::V4;
     assert_eq!(code(engine.new_payload(v4, &requests(json!([])))), -38005);
     assert_eq!(code(engine.new_payload(v4, &requests(Value::Null))), -32602);
-    assert_eq!(engine.chain().tree().len(), 1, "a refused call changes nothing");
+    assert_eq!(engine.node().blocks_len(), 1, "a refused call changes nothing");
 }
 
 #[test]
 fn requests_must_ascend_and_hold_something() {
     let mut engine = Engine::new(chain("Prague"));
-    let genesis = engine.chain().head().hash();
+    let genesis = engine.node().head().hash();
     let block = Block::new(
         alloy_consensus::Header { parent_hash: genesis, number: 1, base_fee_per_gas: Some(7), ..Default::default() },
         alloy_consensus::BlockBody { withdrawals: Some(Default::default()), ..Default::default() },
@@ -175,10 +175,10 @@ fn requests_must_ascend_and_hold_something() {
 fn safe_and_finalised_blocks_must_be_ancestors_of_the_head() {
     let (mut engine, blocks) = setup();
     blocks.iter().for_each(|block| assert_eq!(deliver(&mut engine, block).word(), "VALID"));
-    let genesis = engine.chain().tree().genesis().hash();
+    let genesis = engine.node().genesis().hash();
     let side = {
-        let mut maker = chain("Shanghai");
-        forge(&mut maker, genesis, withdrawn(8))
+        let maker = chain("Shanghai");
+        forge(&maker, genesis, withdrawn(8))
     };
     assert_eq!(deliver(&mut engine, &side).word(), "VALID");
     let state = |safe, finalized| ForkchoiceState {
@@ -188,7 +188,7 @@ fn safe_and_finalised_blocks_must_be_ancestors_of_the_head() {
     };
     for state in [state(hash(&side), genesis), state(B256::repeat_byte(1), genesis), state(genesis, hash(&side))] {
         assert_eq!(engine.forkchoice_updated(&state).unwrap_err().code.number(), -38002);
-        assert_eq!(engine.chain().head().hash(), genesis);
+        assert_eq!(engine.node().head().hash(), genesis);
     }
     assert_eq!(engine.forkchoice_updated(&state(hash(&blocks[1]), hash(&blocks[0]))).unwrap().word(), "VALID");
 }

@@ -9,7 +9,7 @@ use laminar_executor::{
     rule::{Field, FieldValue, Rule},
 };
 use laminar_fixtures::wallet::Wallet;
-use laminar_rpc_shim::node::{Chain, Delivered, ImportError};
+use laminar_rpc_shim::node::{Delivered, ImportError, Node};
 use laminar_state_db::{Account, MemoryState};
 use std::{num::NonZeroUsize, sync::Arc};
 
@@ -19,12 +19,12 @@ pub(crate) fn wallet() -> Wallet {
 }
 
 /// A chain on which one fork is active from genesis on.
-pub(crate) fn chain(network: &str) -> Chain {
+pub(crate) fn chain(network: &str) -> Arc<Node> {
     chain_on(network, MemoryState::default())
 }
 
 /// The same with more in the genesis.
-pub(crate) fn chain_on(network: &str, mut state: MemoryState) -> Chain {
+pub(crate) fn chain_on(network: &str, mut state: MemoryState) -> Arc<Node> {
     let spec = ChainSpec::for_test_network(network, []).unwrap();
     state.insert_account(
         wallet().address(),
@@ -40,7 +40,7 @@ pub(crate) fn chain_on(network: &str, mut state: MemoryState) -> Chain {
         ..Header::default()
     };
     let config = Config { threads: NonZeroUsize::new(2).unwrap(), mode: Mode::Parallel, ..Config::default() };
-    Chain::new(spec, header, state, Arc::new(BlockExecutor::new(config).unwrap())).unwrap()
+    Arc::new(Node::new(spec, header, state, Arc::new(BlockExecutor::new(config).unwrap())).unwrap())
 }
 
 /// What makes a block different from its brothers.
@@ -57,8 +57,8 @@ pub(crate) struct Contents {
 pub(crate) const RECIPIENT: Address = Address::repeat_byte(0x77);
 
 /// A child of `parent` that is not complete yet.
-pub(crate) fn draft(chain: &Chain, parent: B256, contents: Contents) -> Block {
-    let parent = &chain.tree().get(&parent).unwrap().header;
+pub(crate) fn draft(chain: &Node, parent: B256, contents: Contents) -> Block {
+    let parent = &chain.block_by_hash(&parent).unwrap().header;
     let shanghai = chain.spec().rules_at(parent.number + 1, parent.timestamp + 12).is_active(Fork::Shanghai);
     let withdrawal = Withdrawal { address: RECIPIENT, amount: contents.withdrawn_gwei, ..Withdrawal::default() };
     let header = Header {
@@ -76,7 +76,7 @@ pub(crate) fn draft(chain: &Chain, parent: B256, contents: Contents) -> Block {
 }
 
 /// Completes a block and imports it; the block.
-pub(crate) fn forge(chain: &mut Chain, parent: B256, contents: Contents) -> Block {
+pub(crate) fn forge(chain: &Node, parent: B256, contents: Contents) -> Block {
     let mut block = draft(chain, parent, contents);
     for _ in 0..12 {
         match chain.import_with(Delivered::new(block.clone()), |_| Knowledge::Nothing) {
@@ -89,7 +89,7 @@ pub(crate) fn forge(chain: &mut Chain, parent: B256, contents: Contents) -> Bloc
 }
 
 /// A branch of `len` blocks on `parent`; their hashes.
-pub(crate) fn branch(chain: &mut Chain, mut parent: B256, len: u64, contents: &Contents) -> Vec<Block> {
+pub(crate) fn branch(chain: &Node, mut parent: B256, len: u64, contents: &Contents) -> Vec<Block> {
     (0..len)
         .map(|_| {
             let block = forge(chain, parent, contents.clone());

@@ -1,0 +1,130 @@
+//! What every method gets: the node, the limits, and the threads that heavy calls run on.
+//!
+//! Place in the flow: made once for all transports; shared by reference.
+//! Invariant: at most [`Limits::heavy_max`] heavy calls run at a time and a bounded number waits; whatever waits longer than the
+//! deadline is refused before it runs.
+
+use crate::{
+    error::{Code, RpcError},
+    node::Node,
+};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::Semaphore;
+
+/// What methods work with. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The chain and its states.
+    pub node: Arc<Node>,
+    /// What one call may ask for.
+    pub limits: Arc<Limits>,
+    heavy: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+}
+
+/// What one call may ask for.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Gas that a call may use (`--rpc.gascap`); zero is no limit.
+    pub gas_cap: u64,
+    /// How long a heavy call may take, waiting included.
+    pub call_timeout: Duration,
+    /// Heavy calls that run at a time.
+    pub heavy_max: usize,
+    /// Heavy calls that wait for their turn; the next one is refused with -32005.
+    pub waiting_max: usize,
+    /// Blocks that one query for logs may span.
+    pub logs_blocks_max: u64,
+    /// Logs that one query may give.
+    pub logs_max: usize,
+    /// Blocks that one `eth_feeHistory` may ask for.
+    pub fee_history_max: u64,
+}
+
+impl Default for Limits {
+    /// Those of reth and geth.
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            gas_cap: 50_000_000,
+            call_timeout: Duration::from_secs(5),
+            heavy_max: (2 * cores).max(4),
+            waiting_max: 1024,
+            logs_blocks_max: 100_000,
+            logs_max: 20_000,
+            fee_history_max: 1024,
+        }
+    }
+}
+
+/// When a heavy call must have ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline(Instant);
+
+impl Deadline {
+    /// So long from now.
+    pub fn after(time: Duration) -> Self {
+        // A time that no clock reaches is as good as a year.
+        let now = Instant::now();
+        Self(now.checked_add(time).unwrap_or(now + Duration::from_secs(365 * 86_400)))
+    }
+
+    /// Whether it has passed.
+    pub fn is_over(self) -> bool {
+        self.left().is_zero()
+    }
+
+    /// What is left; zero once it has passed.
+    pub fn left(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+
+    /// Asked between the steps of a loop.
+    ///
+    /// # Errors
+    /// -32002 once it has passed.
+    pub fn check(self) -> Result<(), RpcError> {
+        if self.is_over() { Err(Self::passed()) } else { Ok(()) }
+    }
+
+    /// The refusal of a call that took too long.
+    pub fn passed() -> RpcError {
+        RpcError::new(Code::ResourceUnavailable, "request timed out")
+    }
+}
+
+impl Context {
+    /// A context with default limits changed as given.
+    pub fn new(node: Arc<Node>, limits: Limits) -> Self {
+        let heavy = Arc::new(Semaphore::new(limits.heavy_max.max(1)));
+        let waiting = Arc::new(Semaphore::new(limits.waiting_max.max(1)));
+        Self { node, limits: Arc::new(limits), heavy, waiting }
+    }
+
+    /// Runs `work` on a blocking thread once one is free.
+    ///
+    /// The thread is not stopped: `work` asks its deadline in every loop whose length a caller decides.
+    ///
+    /// # Errors
+    /// -32005 if too many wait already, -32002 if the turn does not come in time, -32603 if `work` panics, and its own.
+    pub async fn run_heavy<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self, Deadline) -> Result<T, RpcError> + Send + 'static,
+    ) -> Result<T, RpcError> {
+        let deadline = Deadline::after(self.limits.call_timeout);
+        let busy = |_| RpcError::new(Code::LimitExceeded, "too many requests are being served");
+        let place = Arc::clone(&self.waiting).try_acquire_owned().map_err(busy)?;
+        let turn = tokio::time::timeout(deadline.left(), Arc::clone(&self.heavy).acquire_owned()).await;
+        let turn = turn.map_err(|_| Deadline::passed())?.expect("the semaphore is never closed");
+        drop(place);
+        let context = self.clone();
+        let task = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work(&context, deadline)
+        });
+        task.await.unwrap_or_else(|error| Err(RpcError::internal(&error)))
+    }
+}

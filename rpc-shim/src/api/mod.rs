@@ -1,0 +1,57 @@
+//! The JSON-RPC methods, one file a namespace.
+//!
+//! Place in the flow: above node, pool and call; below the server, which knows nothing of single methods.
+//! Invariant: every method answers from snapshots that it takes itself; a method that executes, walks blocks or waits for the disk
+//! runs on blocking threads with a deadline, so that neither imports nor other calls wait for it.
+//!
+//! # Adding methods
+//! A file `api/<namespace>.rs` with
+//! ```text
+//! pub(crate) fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMethodError> {
+//!     method::quick(module, "eth_chainId", chain_id)?;          // answers at once: memory only
+//!     method::heavy(module, "eth_call", call)                   // blocking thread, deadline
+//! }
+//! fn chain_id(context: &Context, args: Args<'_>) -> Result<U64, RpcError> {
+//!     args.read::<()>()?;
+//!     Ok(U64::from(context.node.spec().chain_id()))
+//! }
+//! fn call(context: &Context, args: Args<'_>, deadline: Deadline) -> Result<Bytes, RpcError> {
+//!     let (request, block) = args.read::<(TransactionRequest, Option<BlockId>)>()?;
+//!     ...
+//! }
+//! ```
+//! and a line in [`module`]. Parameters are read by [`Args::read`] into a tuple, trailing `Option`s may be left out; whatever else
+//! goes wrong is an [`RpcError`]. A method that waits for something (a receipt) registers itself on the [`RpcModule`].
+//! What a namespace needs beyond the node becomes a field of [`Context`].
+
+mod args;
+mod context;
+mod method;
+
+mod eth_state;
+mod net;
+mod rpc;
+mod web3;
+
+pub use args::{Args, ReadArgs};
+pub use context::{Context, Deadline, Limits};
+
+use jsonrpsee::{RpcModule, core::RegisterMethodError};
+
+/// All methods of all namespaces.
+///
+/// # Panics
+/// If two namespaces register the same method, which a test would have shown.
+pub fn module(context: Context) -> RpcModule<Context> {
+    let mut module = RpcModule::new(context);
+    register(&mut module).expect("no method is registered twice");
+    module
+}
+
+fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMethodError> {
+    eth_state::register(module)?;
+    net::register(module)?;
+    web3::register(module)?;
+    // Last, because it lists what is there.
+    rpc::register(module)
+}

@@ -1,0 +1,8 @@
+//! Between the wire's forms and ours.
+//!
+//! Place in the flow: below the methods; pure functions.
+//! Invariant: what goes out has the field names and the number formats of the execution-apis; what comes in is read as geth reads it.
+
+mod storage_key;
+
+pub(crate) use storage_key::StorageKey;

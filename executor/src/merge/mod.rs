@@ -260,8 +260,8 @@ impl Committer {
     /// Folds a plain transfer if it stands; false if it does not.
     fn try_fold_transfer(&mut self, block: &PreparedBlock, index: TxIndex, transfer: &Transfer) -> bool {
         let tx = &block.txs[index.as_usize()];
-        let beneficiary = block.block_env.beneficiary;
-        if tx.caller == beneficiary || tx.kind.to() == Some(&beneficiary) {
+        // It can spend what it earned. What it is given here and what it is owed add up in any order.
+        if tx.caller == block.block_env.beneficiary {
             self.settle(block);
         }
         if !self.ledger.try_fold_transfer(self.step(), tx, transfer) {

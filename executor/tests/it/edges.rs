@@ -5,8 +5,9 @@ use crate::{
     program::{Step, assemble, contract, sender, subject},
     world::{BENEFICIARY, World},
 };
+use alloy_evm::eth::dao_fork::{DAO_HARDFORK_ACCOUNTS, DAO_HARDFORK_BENEFICIARY};
 use alloy_primitives::{Address, B256, TxKind, U256};
-use laminar_executor::{Knowledge, Outcome, Predict};
+use laminar_executor::{ExecuteError, Knowledge, Outcome, Predict, rule::Rule};
 use laminar_state_db::Account;
 use revm::bytecode::{Bytecode, opcode as op};
 
@@ -243,4 +244,39 @@ fn a_delegation_that_is_cleared_leaves_no_code() {
     let changes = world.check().changes;
     let designator = Bytecode::new_eip7702(contract(0)).hash_slow();
     assert_eq!(changes.contracts.keys().copied().collect::<Vec<_>>(), [designator]);
+}
+
+#[test]
+fn a_block_of_prague_needs_the_contracts_that_answer_for_its_requests() {
+    for missing in [
+        alloy_eips::eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
+        alloy_eips::eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
+    ] {
+        let mut world = world();
+        world.call(sender(0), sender(1), 1);
+        world.account(missing, 1, 5);
+        let (block, prepared) = world.prepare();
+        for workers in WORKERS {
+            let known = Knowledge::Nothing;
+            let refused = executor(workers, Predict::None).execute(&block, &prepared, &world.state, known);
+            let Err(ExecuteError::InvalidBlock { index: None, rule }) = refused else { panic!("{refused:?}") };
+            assert_eq!(rule, Rule::SystemContractEmpty { address: missing });
+        }
+    }
+}
+
+#[test]
+fn the_dao_fork_moves_all_ether_of_its_accounts_and_leaves_them() {
+    let mut world = World::at(1_920_000, 1_469_020_840);
+    world.account(sender(0), 0, 1_000_000_000);
+    world.header.base_fee_per_gas = None;
+    world.account(DAO_HARDFORK_ACCOUNTS[0], 3, 70);
+    world.contract(DAO_HARDFORK_ACCOUNTS[1], &[op::STOP], 8);
+    world.account(DAO_HARDFORK_BENEFICIARY, 1, 100);
+    world.call(sender(0), DAO_HARDFORK_ACCOUNTS[1], 2);
+    let changes = world.check().changes;
+    let after = |address| changes.account(&address).and_then(|change| change.after).map(|account| account.balance);
+    let [first, second, ..] = DAO_HARDFORK_ACCOUNTS;
+    let want = [0, 2, 178].map(|wei: u64| Some(U256::from(wei)));
+    assert_eq!([first, second, DAO_HARDFORK_BENEFICIARY].map(after), want);
 }

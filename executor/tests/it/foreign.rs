@@ -70,19 +70,28 @@ fn what_a_fault_leaves_unchecked_is_not_adopted() {
     let world = world();
     let (block, prepared) = world.prepare();
     let mut want = sequential::execute(&block, &prepared, &world.state).unwrap();
-    let differ = |world: &mut World| {
-        (0..4).for_each(|n| {
-            let code = assemble(&[Step::Add(1, 7), Step::Copy(0, 2)]);
-            world.contract(contract(n), &code, 3);
-        });
+    // Whether the accounts differ or only their slots, none of these may be adopted.
+    let accounts = |world: &mut World| {
+        let code = assemble(&[Step::Add(1, 7), Step::Copy(0, 2)]);
+        (0..4).for_each(|n| world.contract(contract(n), &code, 3));
+    };
+    let slots = |world: &mut World| {
+        let all = (0..4).flat_map(|n| (0..4).map(move |slot| (contract(n), U256::from(slot))));
+        all.for_each(|(address, slot)| world.state.insert_slot(address, slot, U256::from(9)));
     };
     let mut finished = 0;
     for workers in WORKERS {
         let executor = executor(workers, Predict::Ahead);
         for n in 0..30 {
-            for fault in [Fault::PanicsAt(n), Fault::FailsAt(n)] {
+            for (fault, slots_only) in
+                [Fault::PanicsAt(n), Fault::FailsAt(n)].into_iter().flat_map(|fault| [(fault, false), (fault, true)])
+            {
                 let parent = Faulty::new(&world.state, fault);
-                let known = Knowledge::Simulations(simulate(&executor, differ));
+                let known = Knowledge::Simulations(if slots_only {
+                    simulate(&executor, slots)
+                } else {
+                    simulate(&executor, accounts)
+                });
                 // Reads outside the workers unwind into the caller: that is the host's panic.
                 let run = || executor.execute(&block, &prepared, &parent, known);
                 match catch_unwind(AssertUnwindSafe(run)) {

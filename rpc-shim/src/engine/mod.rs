@@ -7,15 +7,31 @@
 //! Source: execution-apis `src/engine/{paris,shanghai,cancun,prague,osaka,amsterdam}.md`.
 
 mod attributes;
+mod blobs;
+mod bodies;
+mod building;
+mod envelope;
 mod execution_payload;
+mod handshake;
+mod methods;
 mod payload;
+mod processes;
+mod service;
 mod status;
 mod tracker;
 mod version;
+mod waiting;
 
 pub use attributes::{ForkchoiceCall, ForkchoiceVersion, payload_id};
+pub use bodies::{Body, BodyVersion, bodies_by_hash, bodies_by_range};
+pub use building::{BuilderSettings, PoolBuilder};
+pub use envelope::{Answer, BlobsBundle, BuiltPayload, Envelope, GetPayloadVersion};
 pub use execution_payload::ExecutionPayload;
+pub use handshake::ClientVersion;
+pub use methods::module;
 pub use payload::{NewPayload, PayloadFault};
+pub use processes::{BuildPayload, BuildProcesses, Contents};
+pub use service::EngineApi;
 pub use status::{PayloadStatus, Status};
-pub use tracker::{Engine, ForkchoiceState};
+pub use tracker::{Engine, ForkchoiceState, ForkchoiceUpdated};
 pub use version::NewPayloadVersion;

@@ -6,6 +6,7 @@
 use super::payload::PayloadFault;
 use crate::node::InvalidBlock;
 use alloy_primitives::B256;
+use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 /// What a payload is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,5 +72,16 @@ impl PayloadStatus {
             Status::Malformed(fault) => fault.matches(expected),
             Status::Valid | Status::InvalidAncestor { .. } | Status::Syncing => false,
         }
+    }
+}
+
+impl Serialize for PayloadStatus {
+    /// All three fields, `null` where there is nothing.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("PayloadStatusV1", 3)?;
+        fields.serialize_field("status", self.word())?;
+        fields.serialize_field("latestValidHash", &self.latest_valid_hash)?;
+        fields.serialize_field("validationError", &self.validation_error())?;
+        fields.end()
     }
 }

@@ -4,17 +4,21 @@
 //! Invariant: the head moves by fork choice alone; a payload that was found invalid stays so, and so does what builds on it.
 
 use super::{
+    attributes::{ForkchoiceCall, payload_id},
     payload::NewPayload,
+    processes::BuildProcesses,
     status::{PayloadStatus, Status},
     version::NewPayloadVersion,
+    waiting::Waiting,
 };
 use crate::{
     error::{Code, RpcError},
-    node::{ForkChoice, ImportError, InvalidBlock, Node, Ready},
+    node::{Delivered, ForkChoice, ImportError, InvalidBlock, Node, Ready},
 };
 use alloy_primitives::{B256, map::B256Map};
+use alloy_rpc_types_engine::PayloadId;
 use laminar_executor::Knowledge;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -33,10 +37,24 @@ pub struct ForkchoiceState {
     pub finalized_block_hash: B256,
 }
 
+/// The answer of `engine_forkchoiceUpdated`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ForkchoiceUpdated {
+    /// What the head is: VALID, INVALID or SYNCING.
+    pub payload_status: PayloadStatus,
+    /// The build process that the attributes belong to.
+    pub payload_id: Option<PayloadId>,
+}
+
 /// A chain that follows a consensus client.
 #[derive(Debug)]
 pub struct Engine {
     node: Arc<Node>,
+    /// What builds payloads; without it no attributes are taken.
+    processes: Option<Arc<BuildProcesses>>,
+    /// Payloads whose parent is not known yet.
+    waiting: Waiting,
     /// What was answered to blocks that were found invalid.
     invalid: B256Map<PayloadStatus>,
 }
@@ -44,7 +62,12 @@ pub struct Engine {
 impl Engine {
     /// Follows on the chain of `node`.
     pub fn new(node: Arc<Node>) -> Self {
-        Self { node, invalid: B256Map::default() }
+        Self { node, processes: None, waiting: Waiting::default(), invalid: B256Map::default() }
+    }
+
+    /// The same, and fork choices with attributes start build processes.
+    pub fn building(self, processes: Arc<BuildProcesses>) -> Self {
+        Self { processes: Some(processes), ..self }
     }
 
     /// The node whose head it moves.
@@ -57,10 +80,7 @@ impl Engine {
     /// # Errors
     /// Parameters or a fork that the version does not take, or a failure of ours; nothing has changed.
     pub fn new_payload(&mut self, version: NewPayloadVersion, params: &[Value]) -> Result<PayloadStatus, RpcError> {
-        self.new_payload_with(version, params, |ready| match ready.access_list {
-            Some(list) => Knowledge::BlockAccessList(list.clone()),
-            None => Knowledge::Nothing,
-        })
+        self.new_payload_with(version, params, declared)
     }
 
     /// `engine_newPayload`; `foresee` says what is known of the block, which changes speed only.
@@ -79,13 +99,31 @@ impl Engine {
             Ok(delivered) => delivered,
             Err(fault) => return Ok(PayloadStatus { status: Status::Malformed(fault), latest_valid_hash: None }),
         };
-        let header = &delivered.block.header;
-        let (hash, parent) = (header.hash_slow(), header.parent_hash);
+        let hash = delivered.block.header.hash_slow();
+        let status = self.deliver(hash, delivered, foresee)?;
+        if status.status == Status::Valid {
+            self.deliver_waiting(hash);
+        }
+        Ok(status)
+    }
+
+    /// Imports a payload, or keeps it until its parent is known.
+    fn deliver(
+        &mut self,
+        hash: B256,
+        delivered: Delivered,
+        foresee: impl FnOnce(&Ready<'_>) -> Knowledge,
+    ) -> Result<PayloadStatus, RpcError> {
+        let parent = delivered.block.header.parent_hash;
         if let Some(status) = self.invalid.get(&hash) {
             return Ok(status.clone());
         }
         if let Some(status) = self.invalid_ancestor(parent) {
             return Ok(self.remember(hash, status));
+        }
+        if self.node.block_by_hash(&parent).is_none() && self.node.block_by_hash(&hash).is_none() {
+            self.waiting.insert(hash, delivered);
+            return Ok(PayloadStatus::syncing());
         }
         match self.node.import_with(delivered, foresee) {
             Ok(imported) => Ok(PayloadStatus::valid(imported.hash())),
@@ -95,17 +133,58 @@ impl Engine {
         }
     }
 
+    /// Delivers what waited for `hash`, and what waited for that. Nobody waits for these answers: a failure of ours drops the
+    /// payload, and its consensus client delivers it again.
+    fn deliver_waiting(&mut self, hash: B256) {
+        let mut known = vec![hash];
+        while let Some(parent) = known.pop() {
+            for (hash, delivered) in self.waiting.take_children(&parent) {
+                match self.deliver(hash, delivered, declared) {
+                    Ok(_) => known.push(hash),
+                    Err(error) => tracing::warn!(target: "laminar::engine", %hash, %error, "waiting payload dropped"),
+                }
+            }
+        }
+    }
+
+    /// `engine_forkchoiceUpdated`: moves the head, and starts a build process if there are attributes and the head is valid.
+    ///
+    /// # Errors
+    /// -38002 if the safe or the finalised block is not an ancestor of the head; the head stays. -38003 or -38005 for attributes
+    /// that do not fit; the fork choice stays applied.
+    pub fn forkchoice(&mut self, call: &ForkchoiceCall) -> Result<ForkchoiceUpdated, RpcError> {
+        let head = call.state.head_block_hash;
+        let is_old = self.is_before_finalized(&head);
+        let payload_status = self.forkchoice_updated(&call.state)?;
+        let mut updated = ForkchoiceUpdated { payload_status, payload_id: None };
+        let is_valid = updated.payload_status.status == Status::Valid;
+        let (Some(attributes), Some(processes), true, false) = (&call.attributes, &self.processes, is_valid, is_old)
+        else {
+            return Ok(updated);
+        };
+        let parent = self.node.block_by_hash(&head).expect("a valid head is known");
+        let attributes = call.version.read_attributes(self.node.spec(), &parent.header, attributes)?;
+        let id = payload_id(call.version, head, &attributes);
+        processes.start(id, parent, attributes)?;
+        updated.payload_id = Some(id);
+        Ok(updated)
+    }
+
     /// `engine_forkchoiceUpdated` without payload attributes.
     ///
     /// # Errors
     /// -38002 if the safe or the finalised block is not an ancestor of the head; the head stays.
     pub fn forkchoice_updated(&mut self, state: &ForkchoiceState) -> Result<PayloadStatus, RpcError> {
         let head = state.head_block_hash;
-        if let Some(status) = self.invalid_ancestor(head) {
-            return Ok(status);
+        // CONSENSUS: Engine API, the verdict on a head that was found invalid is the one on its payload.
+        if let Some(status) = self.invalid.get(&head) {
+            return Ok(status.clone());
         }
         if self.node.block_by_hash(&head).is_none() {
             return Ok(PayloadStatus::syncing());
+        }
+        if self.is_before_finalized(&head) {
+            return Ok(PayloadStatus::valid(head));
         }
         for (name, hash) in [("finalized", state.finalized_block_hash), ("safe", state.safe_block_hash)] {
             if !hash.is_zero() && !self.node.is_ancestor_or_same(&hash, &head) {
@@ -117,6 +196,12 @@ impl Engine {
         let (safe, finalized) = (named(state.safe_block_hash), named(state.finalized_block_hash));
         self.node.choose(ForkChoice { head, safe, finalized }).map_err(|error| RpcError::internal(&error))?;
         Ok(PayloadStatus::valid(head))
+    }
+
+    /// Whether a head lies below the finalised block on its branch: such a fork choice is out of date and moves nothing.
+    fn is_before_finalized(&self, head: &B256) -> bool {
+        let Some(finalized) = self.node.finalized().map(|record| record.hash()) else { return false };
+        *head != finalized && self.node.is_ancestor_or_same(head, &finalized)
     }
 
     /// The answer to whatever builds on a block that was found invalid.
@@ -139,5 +224,13 @@ impl Engine {
         }
         self.invalid.insert(hash, status.clone());
         status
+    }
+}
+
+/// What a delivered access list says of its block.
+fn declared(ready: &Ready<'_>) -> Knowledge {
+    match ready.access_list {
+        Some(list) => Knowledge::BlockAccessList(list.clone()),
+        None => Knowledge::Nothing,
     }
 }

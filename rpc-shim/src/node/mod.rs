@@ -10,6 +10,7 @@
 //! Every known block can become the head, whatever its branch; whoever reads names the block, and gets its state.
 
 mod chain;
+mod draft;
 mod error;
 mod head;
 mod import;

@@ -6,4 +6,6 @@ mod attributes;
 mod auth;
 mod chain;
 mod engine;
+mod engine_http;
 mod forge;
+mod server;

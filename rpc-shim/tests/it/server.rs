@@ -1,0 +1,80 @@
+//! A node with its authenticated server on a free port, and a client that speaks to it over HTTP.
+
+use alloy_rpc_types_engine::{Claims, JwtSecret};
+use jsonrpsee::server::ServerHandle;
+use laminar_rpc_shim::{
+    api::{Context, Limits},
+    engine::{BuildProcesses, BuilderSettings, Engine, EngineApi, PoolBuilder},
+    node::Node,
+    pool::{Head, Pool, Settings},
+    server::serve_engine,
+};
+use serde_json::{Value, json};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, LazyLock},
+};
+use tokio::runtime::Runtime;
+
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
+
+/// A server that ends with this value.
+pub(crate) struct Server {
+    address: SocketAddr,
+    secret: JwtSecret,
+    pub(crate) node: Arc<Node>,
+    handle: ServerHandle,
+}
+
+impl Server {
+    pub(crate) fn start(node: Arc<Node>) -> Self {
+        let head = node.head();
+        let accounts = Arc::new(node.state_of(&head.hash()).unwrap());
+        let head = Head::after(node.spec(), &head.header, head.hash(), 12, accounts);
+        let pool = Arc::new(Pool::new(Settings::default(), head));
+        let builder = PoolBuilder::new(Arc::clone(&node), Arc::clone(&pool), BuilderSettings::default());
+        let processes = Arc::new(BuildProcesses::new(Arc::new(builder)));
+        let engine = Engine::new(Arc::clone(&node)).building(Arc::clone(&processes));
+        let api = EngineApi::start(engine, pool, processes).unwrap();
+        let context = Context::new(Arc::clone(&node), Limits::default());
+        let secret = JwtSecret::random();
+        let serve = serve_engine(([127, 0, 0, 1], 0).into(), secret, api, context);
+        let (handle, address) = RUNTIME.block_on(serve).unwrap();
+        Self { address, secret, node, handle }
+    }
+
+    /// Posts a body with an `Authorization` header; status and body of the answer.
+    pub(crate) fn post(&self, authorization: Option<&str>, body: &str) -> (u16, String) {
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+        let mut request = agent.post(format!("http://{}", self.address)).content_type("application/json");
+        if let Some(authorization) = authorization {
+            request = request.header("authorization", authorization);
+        }
+        let mut response = request.send(body).unwrap();
+        let status = response.status().as_u16();
+        (status, response.body_mut().with_config().limit(1 << 28).read_to_string().unwrap())
+    }
+
+    /// A whole answer to a request.
+    pub(crate) fn ask(&self, request: &Value) -> Value {
+        let token = self.secret.encode(&Claims::with_current_timestamp()).unwrap();
+        let (status, body) = self.post(Some(&format!("Bearer {token}")), &request.to_string());
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    /// The result of a call, or the code of its error.
+    pub(crate) fn call(&self, method: &str, params: Value) -> Result<Value, i64> {
+        let mut answer = self.ask(&json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }));
+        match answer["error"]["code"].as_i64() {
+            Some(code) => Err(code),
+            None => Ok(answer["result"].take()),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.handle.stop();
+    }
+}

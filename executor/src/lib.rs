@@ -52,6 +52,8 @@ mod executor;
 
 pub mod sequential;
 
+pub mod plugin;
+
 pub use config::{Config, Mode, Predict};
 pub use error::ExecuteError;
 pub use execute::ViewError;

@@ -15,6 +15,7 @@ mod mainnet;
 mod once;
 mod outline;
 mod plan;
+mod plugin;
 mod program;
 mod promises;
 mod random;

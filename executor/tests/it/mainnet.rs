@@ -10,7 +10,7 @@ use laminar_state_db::{Account, MemoryState};
 use std::path::PathBuf;
 
 /// The archive, or `None` where it is not to be had; with `CI=true` it must be there.
-fn archive(name: &str) -> Option<PathBuf> {
+pub(crate) fn archive(name: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("LAMINAR_DATA")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from);
     let path = folder.join(name);

@@ -220,7 +220,7 @@ impl BlockExecutor {
 }
 
 /// Whether the block has enough work for more than one worker. Plain transfers are hardly work: most of theirs is merge's.
-fn pays_in_parallel(prepared: &PreparedBlock, gas_used: u64) -> bool {
+pub(crate) fn pays_in_parallel(prepared: &PreparedBlock, gas_used: u64) -> bool {
     let transfers = prepared.txs.iter().filter(|tx| tx.gas_limit == TRANSFER_GAS).count();
     let gas = gas_used.saturating_sub(TRANSFER_GAS.saturating_mul(transfers as u64));
     prepared.txs.len() - transfers >= PARALLEL_TXS_MIN && gas >= PARALLEL_GAS_MIN

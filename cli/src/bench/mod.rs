@@ -13,6 +13,8 @@ mod report;
 mod row;
 mod runs;
 mod series;
+mod simulate;
+mod simulate_report;
 mod table;
 
 use crate::{
@@ -51,6 +53,10 @@ pub(crate) struct Args {
     /// What generated rows know before their first transaction runs; mainnet rows say it in their names.
     #[arg(long, value_enum, default_value_t = Prediction::None)]
     predict: Prediction,
+    /// Simulate so many cores instead, from times recorded on one, with the bounds beside them; blocks are also run on those that
+    /// the machine has.
+    #[arg(long, value_name = "CORES,...", value_delimiter = ',', value_parser = parse_cores, conflicts_with_all = ["threads", "predict", "list"])]
+    simulate: Vec<NonZeroUsize>,
     /// Print one JSON object per row and a summary.
     #[arg(long)]
     json: bool,
@@ -81,10 +87,47 @@ pub(crate) fn run(args: &Args, verbosity: Verbosity) -> anyhow::Result<Ended> {
         return Ok(Ended::Success);
     }
     setup.flags.start_threads()?;
+    if !args.simulate.is_empty() {
+        return simulate_rows(args, &rows, &setup, &report);
+    }
     let mut inputs = case::Mainnet::new(&setup.data);
     for spec in rows {
         let measured = row::measure(&setup, spec, &mut inputs, report.progress());
         report.row(spec, measured)?;
     }
     Ok(report.finish(&setup)?)
+}
+
+/// Simulates rows; without names, those that can be.
+fn simulate_rows(
+    args: &Args,
+    rows: &[&'static catalog::Spec],
+    setup: &Setup,
+    report: &Report,
+) -> anyhow::Result<Ended> {
+    let simulator = simulate::Simulator::new(&args.simulate, setup)?;
+    let mut inputs = case::Mainnet::new(&setup.data);
+    let mut ended = Ended::Success;
+    for spec in rows.iter().filter(|spec| !args.names.is_empty() || simulate::is_simulated(spec)) {
+        let row = simulator.measure(spec, &mut inputs, report.progress());
+        report.progress().hide();
+        ended = ended.max(row.as_ref().err().map_or(Ended::Success, row::Trouble::ends));
+        let out = std::io::stdout().lock();
+        if args.json {
+            simulate_report::json(spec.name, &row, out)
+        } else {
+            simulate_report::table(spec.name, &row, out)
+        }?;
+    }
+    Ok(ended)
+}
+
+/// Cores that can be simulated: each is a thread.
+fn parse_cores(text: &str) -> Result<NonZeroUsize, String> {
+    const CORES_MAX: usize = 256;
+    let cores: NonZeroUsize = text.parse().map_err(|_| format!("expected numbers from 1 to {CORES_MAX}"))?;
+    if cores.get() > CORES_MAX {
+        return Err(format!("expected at most {CORES_MAX}"));
+    }
+    Ok(cores)
 }

@@ -186,20 +186,14 @@ impl Trouble {
 impl Summary {
     fn add(&mut self, name: &'static str, trouble: Option<&Trouble>) {
         self.rows += 1;
-        let ended = match trouble {
-            None => {
-                self.measured += 1;
-                return;
+        match trouble {
+            None => self.measured += 1,
+            Some(Trouble::Skipped(_)) => self.skipped.push(name),
+            Some(trouble) => {
+                self.failed.push(name);
+                self.ended = self.ended.max(Some(trouble.ends()));
             }
-            Some(Trouble::Skipped(_)) => {
-                self.skipped.push(name);
-                return;
-            }
-            Some(Trouble::Unreadable(_)) => Ended::BadInput,
-            Some(Trouble::Differs(_)) => Ended::CheckFailed,
-        };
-        self.failed.push(name);
-        self.ended = self.ended.max(Some(ended));
+        }
     }
 }
 
@@ -250,7 +244,8 @@ impl Progress {
         }
     }
 
-    fn hide(&self) {
+    /// Leaves the terminal to a row.
+    pub(super) fn hide(&self) {
         if let Self::Bar(bar) = self {
             bar.finish_and_clear();
         }

@@ -12,7 +12,7 @@ use super::{
     runs::{Measured, Runner},
 };
 use crate::{
-    ending::one_line,
+    ending::{Ended, one_line},
     engine::{Flags, Prediction},
 };
 use std::path::PathBuf;
@@ -47,6 +47,15 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
+    /// How a command ends with it.
+    pub(super) const fn ends(&self) -> Ended {
+        match self {
+            Self::Skipped(_) => Ended::Success,
+            Self::Unreadable(_) => Ended::BadInput,
+            Self::Differs(_) => Ended::CheckFailed,
+        }
+    }
+
     /// Says in which of several blocks it is.
     fn in_block(self, number: u64) -> Self {
         match self {
@@ -114,7 +123,11 @@ pub(super) fn measure(
     }
 }
 
-fn make(generated: &Generated) -> Result<Case, Trouble> {
+/// The block of a workload.
+///
+/// # Errors
+/// It cannot be executed.
+pub(super) fn make(generated: &Generated) -> Result<Case, Trouble> {
     let workload = generated.recipe.build(&generated.params);
     let case = Case::from_workload(&workload).map_err(|error| error.context(format!("workload {}", workload.name)));
     case.map_err(|error| Trouble::Unreadable(one_line(error.as_ref())))

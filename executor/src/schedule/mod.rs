@@ -50,6 +50,11 @@ pub(crate) trait Steps: Sync {
         index: TxIndex,
         attempt: Self::Attempt,
     ) -> ControlFlow<()>;
+
+    /// Passes the time of a worker that looked for work in vain; `looks` counts how often in a row.
+    fn wait(&self, _: &mut Self::Worker, looks: &mut u32) {
+        wait(looks);
+    }
 }
 
 /// One block's schedule, shared by its workers.
@@ -112,7 +117,7 @@ impl<'a, S: Steps> Schedule<'a, S> {
             } else if self.unstarted.is_zero() {
                 break;
             } else {
-                wait(&mut idle);
+                self.steps.wait(&mut state, &mut idle);
             }
         }
         drop(guard);

@@ -3,8 +3,9 @@
 //! | module | what it is |
 //! | --- | --- |
 //! | `error` | the one table of JSON-RPC codes |
-//! | `node` | the block tree and its states: import, head, tags, snapshots for readers |
 //! | `pool` | transactions that wait for a block |
+//! | `build` | blocks from attributes and candidates |
+//! | `node` | the block tree and its states: import, head, tags, snapshots for readers |
 //! | `convert` | between the wire's forms and ours |
 //! | `api` | the JSON-RPC methods, one file a namespace |
 //! | `engine` | the Engine API's rules: payload to block, answer to status |
@@ -12,9 +13,11 @@
 
 pub mod error;
 
-pub mod node;
-
 pub mod pool;
+
+pub mod build;
+
+pub mod node;
 
 mod convert;
 

@@ -4,8 +4,10 @@
 
 mod attributes;
 mod auth;
+mod build;
 mod chain;
 mod engine;
 mod engine_http;
 mod forge;
+mod pool;
 mod server;

@@ -6,6 +6,7 @@
 //! | `pool` | transactions that wait for a block |
 //! | `build` | blocks from attributes and candidates |
 //! | `node` | the block tree and its states: import, head, tags, snapshots for readers |
+//! | `dev` | a development chain: mining, time, snapshots, edits, accounts |
 //! | `convert` | between the wire's forms and ours |
 //! | `api` | the JSON-RPC methods, one file a namespace |
 //! | `engine` | the Engine API's rules: payload to block, answer to status |
@@ -18,6 +19,8 @@ pub mod pool;
 pub mod build;
 
 pub mod node;
+
+pub mod dev;
 
 mod convert;
 

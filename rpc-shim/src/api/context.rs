@@ -5,8 +5,10 @@
 //! deadline is refused before it runs.
 
 use crate::{
+    dev::Dev,
     error::{Code, RpcError},
     node::Node,
+    pool::{Pool, Settings},
 };
 use std::{
     sync::Arc,
@@ -19,6 +21,10 @@ use tokio::sync::Semaphore;
 pub struct Context {
     /// The chain and its states.
     pub node: Arc<Node>,
+    /// The transactions that wait for a block.
+    pub pool: Arc<Pool>,
+    /// The controls of a development chain, where the node is one.
+    pub dev: Option<Arc<Dev>>,
     /// What one call may ask for.
     pub limits: Arc<Limits>,
     heavy: Arc<Semaphore>,
@@ -97,11 +103,28 @@ impl Deadline {
 }
 
 impl Context {
-    /// A context with default limits changed as given.
+    /// A context with a pool of its own, which follows the head only where somebody makes it: see [`Self::with_pool`].
+    ///
+    /// # Panics
+    /// If the node does not have the state of its head, which is a bug.
     pub fn new(node: Arc<Node>, limits: Limits) -> Self {
         let heavy = Arc::new(Semaphore::new(limits.heavy_max.max(1)));
         let waiting = Arc::new(Semaphore::new(limits.waiting_max.max(1)));
-        Self { node, limits: Arc::new(limits), heavy, waiting }
+        let head = node.pool_head().expect("a node keeps the state of its head");
+        let pool = Arc::new(Pool::new(Settings::default(), head));
+        Self { node, pool, dev: None, limits: Arc::new(limits), heavy, waiting }
+    }
+
+    /// The same with a pool that others know too.
+    #[must_use]
+    pub fn with_pool(self, pool: Arc<Pool>) -> Self {
+        Self { pool, ..self }
+    }
+
+    /// The same for a development chain: its pool, and the methods that control it.
+    #[must_use]
+    pub fn with_dev(self, dev: Arc<Dev>) -> Self {
+        Self { pool: Arc::clone(dev.pool()), dev: Some(dev), ..self }
     }
 
     /// Runs `work` on a blocking thread once one is free.

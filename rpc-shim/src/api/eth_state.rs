@@ -32,7 +32,12 @@ fn balance(context: &Context, args: Args<'_>) -> Result<U256, RpcError> {
 }
 
 fn transaction_count(context: &Context, args: Args<'_>) -> Result<U64, RpcError> {
-    let (address, block) = args.read()?;
+    let (address, block) = args.read::<(Address, Option<BlockId>)>()?;
+    if block.is_some_and(|block| block.is_pending())
+        && let Some(next) = context.pool.next_nonce(&address)
+    {
+        return Ok(U64::from(next));
+    }
     Ok(U64::from(account(context, address, block)?.nonce))
 }
 

@@ -28,9 +28,13 @@ mod args;
 mod context;
 mod method;
 
+mod anvil;
+mod eth_send;
 mod eth_state;
+mod hardhat;
 mod net;
 mod rpc;
+mod txpool;
 mod web3;
 
 pub use args::{Args, ReadArgs};
@@ -43,12 +47,20 @@ use jsonrpsee::{RpcModule, core::RegisterMethodError};
 /// # Panics
 /// If two namespaces register the same method, which a test would have shown.
 pub fn module(context: Context) -> RpcModule<Context> {
+    let is_dev = context.dev.is_some();
     let mut module = RpcModule::new(context);
-    register(&mut module).expect("no method is registered twice");
+    register(&mut module, is_dev).expect("no method is registered twice");
     module
 }
 
-fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMethodError> {
+fn register(module: &mut RpcModule<Context>, is_dev: bool) -> Result<(), RegisterMethodError> {
+    if is_dev {
+        eth_send::register_dev(module)?;
+        anvil::register(module)?;
+        hardhat::register(module)?;
+    }
+    eth_send::register(module)?;
+    txpool::register(module)?;
     eth_state::register(module)?;
     net::register(module)?;
     web3::register(module)?;

@@ -3,6 +3,8 @@
 //! Place in the flow: below the methods; pure functions.
 //! Invariant: what goes out has the field names and the number formats of the execution-apis; what comes in is read as geth reads it.
 
+mod quantity;
 mod storage_key;
 
+pub(crate) use quantity::Quantity;
 pub(crate) use storage_key::StorageKey;

@@ -9,6 +9,7 @@
 //! ```
 //! Every known block can become the head, whatever its branch; whoever reads names the block, and gets its state.
 
+mod adopt;
 mod chain;
 mod draft;
 mod error;

@@ -49,6 +49,16 @@ impl Store {
         Some(root)
     }
 
+    /// Changes the state after a known block from now on; false if it is not known. Views that are held stay as they are.
+    pub fn amend(&self, block: &B256, changes: &BlockChanges) -> bool {
+        let mut states = self.states.write();
+        let Some(view) = states.get_mut(block) else { return false };
+        let mut state = MemoryState::clone(&view.state);
+        state.apply(changes);
+        view.state = Arc::new(state);
+        true
+    }
+
     /// Forgets a staged block.
     pub fn discard(&self, block: &B256) {
         self.states.write().remove(block);

@@ -47,6 +47,9 @@ pub(super) fn check(tx: &Pooled, head: &Head, settings: &Settings) -> Result<(),
 
 fn check_price(tx: &Pooled, head: &Head, settings: &Settings) -> Result<(), PoolError> {
     let env = tx.env();
+    if tx.max_fee() < settings.price_min_wei {
+        return Err(PoolError::TipTooLow { tip: tx.max_fee(), needed: settings.price_min_wei });
+    }
     match tx.origin() {
         Origin::Remote if tx.max_tip() < settings.tip_min_wei => {
             return Err(PoolError::TipTooLow { tip: tx.max_tip(), needed: settings.tip_min_wei });

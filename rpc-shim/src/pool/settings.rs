@@ -42,6 +42,8 @@ pub struct Settings {
     pub delegated_max: Option<usize>,
     /// The least tip of a remote transaction, in wei per gas.
     pub tip_min_wei: u128,
+    /// The least gas price of any transaction, in wei per gas.
+    pub price_min_wei: u128,
     /// The most that a local transaction may cost in fees, in wei; zero for no cap.
     pub fee_cap_wei: u128,
     /// Whether transactions may wait for a lower base fee.
@@ -64,6 +66,7 @@ impl Default for Settings {
             transaction_len_max: 128 << 10,
             delegated_max: Some(1),
             tip_min_wei: 1,
+            price_min_wei: 0,
             fee_cap_wei: 1_000_000_000_000_000_000,
             below_base_fee: BelowBaseFee::Waits,
             order: Order::Fees,

@@ -132,7 +132,7 @@ impl Model {
         if old.is_none() && self.of(tx.sender).len() >= self.sender_max {
             return Err("account limit exceeded");
         }
-        let pays = |old: u128, new: u128| new > old && new * 100 >= old * 110;
+        let pays = |old: u128, new: u128| new > old && new >= old * 110 / 100;
         if old.is_some_and(|old| !pays(old.fee, tx.fee) || !pays(old.tip, tx.tip)) {
             return Err("replacement transaction underpriced");
         }

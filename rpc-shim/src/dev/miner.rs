@@ -1,0 +1,136 @@
+//! When blocks are made: at once, every so often, or only when asked.
+//!
+//! Place in the flow: a thread of its own, started once; it looks at the mode each time it wakes.
+//! Invariant: a signal that comes while a block is mined is not lost, so no transaction stays behind; transactions that arrive
+//! meanwhile go into one block together. The thread ends when the chain it serves is dropped.
+
+use super::{Dev, DevError};
+use crate::pool::{Origin, PoolError, Pooled};
+use alloy_primitives::B256;
+use parking_lot::{Condvar, Mutex};
+use std::{
+    sync::{Arc, Weak},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long the thread sleeps at most before it looks whether its chain is still there.
+const SLEEP_MAX: Duration = Duration::from_millis(500);
+/// How long it waits after a block could not be made.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// When blocks are made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mining {
+    /// As soon as a transaction can be mined.
+    #[default]
+    Auto,
+    /// Every so often, transactions or not.
+    Interval(Duration),
+    /// When asked.
+    Manual,
+}
+
+/// Wakes the miner.
+#[derive(Debug, Default)]
+pub(super) struct Signal {
+    set: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Signal {
+    pub(super) fn wake(&self) {
+        *self.set.lock() = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits for a signal, at most so long; whether there was one.
+    fn wait(&self, most: Duration) -> bool {
+        let mut set = self.set.lock();
+        if !*set {
+            self.changed.wait_for(&mut set, most);
+        }
+        std::mem::take(&mut set)
+    }
+}
+
+impl Dev {
+    /// Starts the miner. Call it once.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start(self: &Arc<Self>) -> std::io::Result<()> {
+        let dev = Arc::downgrade(self);
+        thread::Builder::new().name("laminar-miner".to_owned()).spawn(move || run(&dev))?;
+        Ok(())
+    }
+
+    /// When blocks are made.
+    pub fn mining(&self) -> Mining {
+        self.controls.lock().mining
+    }
+
+    /// Changes when blocks are made.
+    pub fn set_mining(&self, mining: Mining) {
+        self.controls.lock().mining = mining;
+        self.signal.wake();
+    }
+
+    /// Adds a transaction that a client sent, and mines it if that is done at once; its hash.
+    ///
+    /// # Errors
+    /// See [`PoolError`]; nothing changed.
+    pub fn send(&self, tx: Pooled) -> Result<B256, PoolError> {
+        let hash = self.pool.add(tx)?;
+        self.signal.wake();
+        Ok(hash)
+    }
+
+    /// As [`Self::send`], for the bytes of a signed transaction.
+    ///
+    /// # Errors
+    /// See [`PoolError`]; nothing changed.
+    pub fn send_raw(&self, bytes: &[u8]) -> Result<B256, PoolError> {
+        let hash = self.pool.add_raw(bytes, Origin::Local)?;
+        self.signal.wake();
+        Ok(hash)
+    }
+}
+
+fn run(dev: &Weak<Dev>) {
+    let mut due = Instant::now();
+    let mut pause = Duration::ZERO;
+    while let Some(dev) = dev.upgrade() {
+        thread::sleep(pause);
+        let mined = match dev.mining() {
+            Mining::Auto => {
+                due = Instant::now();
+                dev.signal.wait(SLEEP_MAX);
+                if dev.mining() == Mining::Auto { dev.mine_all() } else { Ok(()) }
+            }
+            Mining::Interval(every) => {
+                let left = due.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    due = Instant::now() + every;
+                    if every.is_zero() { Ok(()) } else { dev.mine().map(|_| ()) }
+                } else {
+                    dev.signal.wait(left.min(SLEEP_MAX));
+                    Ok(())
+                }
+            }
+            Mining::Manual => {
+                due = Instant::now();
+                dev.signal.wait(SLEEP_MAX);
+                Ok(())
+            }
+        };
+        pause = report(mined);
+    }
+}
+
+/// How long to wait after a try.
+fn report(mined: Result<(), DevError>) -> Duration {
+    let Err(error) = mined else { return Duration::ZERO };
+    tracing::error!(%error, "no block could be mined");
+    RETRY
+}

@@ -47,6 +47,8 @@ pub struct Attributes {
     pub extra_data: Bytes,
     /// A base fee other than the one that follows from the parent. Such a block is valid on this node alone.
     pub base_fee: Option<u64>,
+    /// The slot (EIP-7843), where the consensus layer gives one.
+    pub slot_number: Option<u64>,
 }
 
 impl Attributes {
@@ -61,6 +63,7 @@ impl Attributes {
             gas_limit: GasLimit::Towards(gas_limit),
             extra_data: Bytes::new(),
             base_fee: None,
+            slot_number: None,
         }
     }
 }
@@ -90,6 +93,7 @@ pub fn draft_header(
         timestamp: attributes.timestamp,
         beneficiary: attributes.beneficiary,
         extra_data: attributes.extra_data.clone(),
+        slot_number: attributes.slot_number,
         ..Header::default()
     };
     // A header of difficulty zero counts as proof of stake, so ask as one of proof of work.

@@ -18,7 +18,7 @@ use alloy_eips::{eip7594::BlobTransactionSidecarVariant, eip7685::Requests};
 use alloy_primitives::{Address, B256, U256};
 use laminar_executor::{
     Block, BlockExecutor, Drafted, ExecuteError, Knowledge, Receipt, Stats,
-    chain_spec::{ChainSpec, Rules},
+    chain_spec::{ChainSpec, Fork, Rules},
     env::{PreparedBlock, block_env, cfg_env},
     rule::Rule,
 };
@@ -113,9 +113,10 @@ pub fn build<DB: DatabaseRef + Sync, E: std::error::Error + Send + Sync + 'stati
     state: &DB,
     root: impl FnOnce(&Arc<BlockChanges>) -> Result<B256, E>,
 ) -> Result<Built, BuildError> {
-    let Plan { spec, parent, attributes, candidates } = plan;
+    let Plan { spec, parent, attributes, mut candidates } = plan;
     let (header, rules) = draft_header(spec, parent.header, parent.hash, parent.total_difficulty, attributes)
         .map_err(BuildError::Attributes)?;
+    candidates.retain(|tx| has_proofs_for(&rules, tx));
     let withdrawals = attributes::withdrawals(&rules, attributes);
     let draft = Block::new(header, BlockBody { transactions: Vec::new(), ommers: Vec::new(), withdrawals });
     let prepared = prepare(rules, &draft, &candidates);
@@ -151,6 +152,17 @@ pub fn build<DB: DatabaseRef + Sync, E: std::error::Error + Send + Sync + 'stati
         left_out,
         stats: outcome.stats,
     })
+}
+
+/// Whether the blobs of a transaction can be given with the proofs that the fork asks for.
+///
+/// CONSENSUS: EIP-7594, cell proofs from Osaka on. At the fork the pool still holds some of the other kind.
+fn has_proofs_for(rules: &Rules, tx: &Pooled) -> bool {
+    match tx.sidecar().map(|sidecar| &**sidecar) {
+        None => !tx.is_blob(),
+        Some(BlobTransactionSidecarVariant::Eip4844(_)) => !rules.is_active(Fork::Osaka),
+        Some(BlobTransactionSidecarVariant::Eip7594(_)) => rules.is_active(Fork::Osaka),
+    }
 }
 
 fn prepare(rules: Rules, draft: &Block, candidates: &[Arc<Pooled>]) -> PreparedBlock {

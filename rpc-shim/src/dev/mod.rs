@@ -7,6 +7,7 @@
 //! | module | what it is |
 //! | --- | --- |
 //! | `keys` | accounts from the mnemonic |
+//! | `genesis` | where it starts |
 //! | `clock` | timestamps |
 //! | `edits` | state changes without transactions |
 //! | `mining` | blocks |
@@ -15,12 +16,14 @@
 
 mod clock;
 mod edits;
+mod genesis;
 mod keys;
 mod miner;
 mod mining;
 mod snapshots;
 
 pub use edits::Edit;
+pub use genesis::{BALANCE_WEI, CHAIN_ID, GAS_LIMIT, genesis};
 pub use keys::{ACCOUNTS, Keys, MNEMONIC};
 pub use miner::Mining;
 

@@ -11,7 +11,6 @@
 
 mod adopt;
 mod chain;
-mod draft;
 mod error;
 mod head;
 mod import;

@@ -6,6 +6,7 @@ mod attributes;
 mod auth;
 mod build;
 mod chain;
+mod dev;
 mod engine;
 mod engine_http;
 mod forge;

@@ -16,6 +16,11 @@ impl CodeMap {
         self.0.get(hash).cloned()
     }
 
+    /// All that were inserted.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&B256, &Bytecode)> {
+        self.0.iter()
+    }
+
     pub(crate) fn insert(&mut self, hash: B256, code: Bytecode) {
         self.0.insert(hash, code);
     }

@@ -7,6 +7,7 @@
 
 mod changes;
 mod code;
+mod disk;
 mod keccak;
 mod memory;
 mod overlay;
@@ -15,6 +16,7 @@ pub mod trie;
 mod witness;
 
 pub use changes::{Account, AccountChange, BlockChanges, SlotChange, SlotMap, WipedStorage, storage_only_id};
+pub use disk::{Access, Maintenance, StoreOptions, StoreStats, TableStats, Verified};
 pub use keccak::{Dispatch, keccak256_batch, keccak256_batch_with};
 pub use memory::{MemoryState, MemoryStateError};
 pub use store::{AccountProof, BlockData, BlockRef, SlotProof, StateView, Store, StoreError, TransactionPlace};

@@ -32,12 +32,12 @@ use revm::{
 /// A full state.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryState {
-    accounts: AddressMap<Account>,
-    storage: AddressMap<SlotMap<U256>>,
-    codes: CodeMap,
+    pub(crate) accounts: AddressMap<Account>,
+    pub(crate) storage: AddressMap<SlotMap<U256>>,
+    pub(crate) codes: CodeMap,
     block_hashes: HashMap<u64, B256>,
     /// Accounts that once had storage inserted while they had neither nonce nor code: see [`storage_only_id`].
-    bare_storage: AddressSet,
+    pub(crate) bare_storage: AddressSet,
     tries: Option<StateTrie>,
 }
 
@@ -176,7 +176,8 @@ impl MemoryState {
         self.bare_storage.contains(address) && is_bare(account) && self.storage.contains_key(address)
     }
 
-    fn tries_mut(&mut self) -> &mut StateTrie {
+    /// The tries, built if they are not there.
+    pub(crate) fn tries_mut(&mut self) -> &mut StateTrie {
         self.tries.get_or_insert_with(|| StateTrie::from_state(&self.accounts, &self.storage))
     }
 }

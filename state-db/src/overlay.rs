@@ -7,7 +7,8 @@
 
 use crate::{
     changes::{Account, BlockChanges, SlotMap, WipedStorage},
-    store::BlockData,
+    store::{BlockData, BlockRef},
+    trie::TrieUpdates,
 };
 use alloy_primitives::{Address, B256, U256, map::B256Map};
 use std::sync::Arc;
@@ -23,6 +24,8 @@ pub(crate) struct Layer {
     pub(crate) changes: Arc<BlockChanges>,
     /// What the changes wipe beyond the slots that they name.
     pub(crate) wiped: Arc<WipedStorage>,
+    /// What it changes in the tries of its parent; empty where the backend keeps no nodes by path.
+    pub(crate) trie: TrieUpdates,
 }
 
 /// What a layer says of a value.
@@ -76,6 +79,10 @@ impl Overlay {
 
     pub(crate) fn remove(&mut self, hash: &B256) -> Option<Arc<Layer>> {
         self.0.remove(hash)
+    }
+
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = BlockRef> {
+        self.0.values().map(|layer| layer.block.id)
     }
 
     /// The layers from a block down to the committed block that they stand on, newest first, and that block's hash.

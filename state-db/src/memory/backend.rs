@@ -15,9 +15,10 @@ use crate::{
     code::CodeMap,
     overlay::Layer,
     store::{
-        AccountProof, Backend, BlockData, BlockPart, BlockRef, Kept, Moment, Snapshot, Staging, StateView, StoreError,
-        TransactionPlace,
+        AccountProof, Backend, BlockData, BlockPart, BlockRef, Kept, Moment, Snapshot, Staged, Staging, StateView,
+        StoreError, TransactionPlace,
     },
+    trie::TrieUpdates,
 };
 use alloy_primitives::{
     Address, B256, Bytes, U256,
@@ -82,7 +83,13 @@ impl MemoryBackend {
         for (number, hash) in block_hashes.into_iter().chain([(id.number, id.hash)]) {
             canonical.write(number, |versions: &mut Versions<_>| versions.set(now, Some(hash)));
         }
-        let layer = Layer { block: Arc::new(block), state_root, changes: Arc::default(), wiped: Arc::default() };
+        let layer = Layer {
+            block: Arc::new(block),
+            state_root,
+            changes: Arc::default(),
+            wiped: Arc::default(),
+            trie: TrieUpdates::default(),
+        };
         let committed = Committed { layer: Arc::new(layer), moment: now };
         Self(Arc::new(Parts {
             accounts: accounts_by_moment,
@@ -130,22 +137,12 @@ impl Backend for MemoryBackend {
         Ok((blocks.by_hash[&blocks.tip].kept(), self.0.clone()))
     }
 
-    fn root_after(&self, parent: &StateView, block: &Staging<'_>) -> Result<B256, StoreError> {
-        let step = Step {
-            number: block.id.number,
-            parent: parent.block().hash,
-            changes: block.changes.clone(),
-            wiped: block.wiped.clone(),
-        };
-        self.0.tries.lock().add(block.id.hash, step)
+    fn write_behind_max(&self) -> u64 {
+        0
     }
 
     fn forget(&self, hash: &B256) {
         self.0.tries.lock().forget(hash);
-    }
-
-    fn proof(&self, view: &StateView, address: &Address, slots: &[U256]) -> Result<AccountProof, StoreError> {
-        self.0.tries.lock().proof(view, address, slots)
     }
 
     fn append(&self, layers: &[Arc<Layer>]) -> Result<(), StoreError> {
@@ -241,5 +238,20 @@ impl Snapshot for Parts {
 
     fn transaction(&self, hash: &B256) -> Result<Option<TransactionPlace>, StoreError> {
         Ok(self.blocks.read().transactions.get(hash).copied())
+    }
+
+    fn root_after(&self, parent: &StateView, block: &Staging<'_>) -> Result<Staged, StoreError> {
+        let step = Step {
+            number: block.id.number,
+            parent: parent.block().hash,
+            changes: block.changes.clone(),
+            wiped: block.wiped.clone(),
+        };
+        let state_root = self.tries.lock().add(block.id.hash, step)?;
+        Ok(Staged { state_root, trie: TrieUpdates::default() })
+    }
+
+    fn proof(&self, view: &StateView, address: &Address, slots: &[U256]) -> Result<AccountProof, StoreError> {
+        self.tries.lock().proof(view, address, slots)
     }
 }

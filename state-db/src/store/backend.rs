@@ -13,6 +13,7 @@ use super::{
 use crate::{
     changes::{Account, BlockChanges, SlotMap, WipedStorage},
     overlay::Layer,
+    trie::TrieUpdates,
 };
 use alloy_primitives::{Address, B256, Bytes, U256};
 use revm::bytecode::Bytecode;
@@ -39,19 +40,24 @@ pub(crate) struct Staging<'a> {
     pub(crate) wiped: &'a Arc<WipedStorage>,
 }
 
+/// What staging a block found.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    pub(crate) state_root: B256,
+    /// What the block changes in the tries of its parent; empty where the backend keeps no nodes by path.
+    pub(crate) trie: TrieUpdates,
+}
+
 /// Committed blocks and their states.
 pub(crate) trait Backend: Debug + Send + Sync {
     /// The newest committed block, and a snapshot that ends with it and stays readable as long as it is held.
     fn newest(&self) -> Result<(Kept, Arc<dyn Snapshot>), StoreError>;
 
-    /// The state root after a block on `parent`.
-    fn root_after(&self, parent: &StateView, block: &Staging<'_>) -> Result<B256, StoreError>;
+    /// Committed blocks that need not be appended at once.
+    fn write_behind_max(&self) -> u64;
 
-    /// Lets go of what [`Self::root_after`] kept of a block.
+    /// Lets go of what [`Snapshot::root_after`] kept of a block.
     fn forget(&self, hash: &B256);
-
-    /// The proof of an account and slots in a view.
-    fn proof(&self, view: &StateView, address: &Address, slots: &[U256]) -> Result<AccountProof, StoreError>;
 
     /// Commits blocks on the newest one, oldest first, all or none.
     fn append(&self, layers: &[Arc<Layer>]) -> Result<(), StoreError>;
@@ -79,4 +85,8 @@ pub(crate) trait Snapshot: Debug + Send + Sync {
     fn block(&self, hash: &B256) -> Result<Option<Arc<BlockData>>, StoreError>;
     fn block_part(&self, hash: &B256, part: BlockPart) -> Result<Option<Bytes>, StoreError>;
     fn transaction(&self, hash: &B256) -> Result<Option<TransactionPlace>, StoreError>;
+    /// The state root after a block on a view of this snapshot.
+    fn root_after(&self, parent: &StateView, block: &Staging<'_>) -> Result<Staged, StoreError>;
+    /// The proof of an account and slots in a view of this snapshot.
+    fn proof(&self, view: &StateView, address: &Address, slots: &[U256]) -> Result<AccountProof, StoreError>;
 }

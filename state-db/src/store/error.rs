@@ -6,6 +6,8 @@
 use crate::trie::StateTrieError;
 use alloy_primitives::B256;
 use revm::database_interface::DBErrorMarker;
+use signet_libmdbx::MdbxError;
+use std::{io, path::PathBuf};
 
 /// A store does not answer or refuses.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +54,75 @@ pub enum StoreError {
     MissingBlockHash {
         /// The block's number.
         number: u64,
+    },
+    /// The block's state was pruned.
+    #[error("state of block {number} is pruned; the oldest that is kept is that of block {oldest}")]
+    Pruned {
+        /// Number of the block.
+        number: u64,
+        /// Number of the oldest block whose state can be read.
+        oldest: u64,
+    },
+    /// A commit failed before; what is in memory may be ahead of the disk. Reopen the store.
+    #[error("a commit failed; the store takes no more until it is opened again")]
+    Failed,
+    /// The store was opened for reading only.
+    #[error("the store is open for reading only")]
+    ReadOnly,
+    /// There is a store in the folder already.
+    #[error("{}: holds a store already", dir.display())]
+    Exists {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// There is no store in the folder.
+    #[error("{}: holds no store", dir.display())]
+    NotFound {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// Another process, or another part of this one, has the store open.
+    #[error("{}: in use by another process", dir.display())]
+    Locked {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// The store was written by a newer program, or by one that is too old.
+    #[error("{} format: expected version {known}, found {found}", if found > known { "newer" } else { "older" })]
+    Format {
+        /// The store's version.
+        found: u32,
+        /// The version that this program reads and writes.
+        known: u32,
+    },
+    /// A table holds what was never written, or lacks what was. Restore or import again.
+    #[error("corrupt table {table}: {what}")]
+    Corrupt {
+        /// Name of the table.
+        table: &'static str,
+        /// What is wrong.
+        what: String,
+    },
+    /// The disk is full, or the file reached its largest size. Nothing was written.
+    #[error("the disk is full, or the store reached its largest size")]
+    Full,
+    /// A file cannot be used.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The database failed.
+    #[error("database failed at {action}: {source}")]
+    Database {
+        /// What was being done: a step or the name of a table.
+        action: &'static str,
+        /// What MDBX says.
+        #[source]
+        source: MdbxError,
     },
     /// A trie could not be read.
     #[error(transparent)]

@@ -23,7 +23,7 @@ mod error;
 mod proof;
 mod view;
 
-pub(crate) use backend::{Backend, Kept, Moment, Snapshot, Staging};
+pub(crate) use backend::{Backend, Kept, Moment, Snapshot, Staged, Staging};
 pub(crate) use block::BlockPart;
 pub use block::{BlockData, BlockRef, TransactionPlace};
 pub use error::StoreError;
@@ -32,12 +32,13 @@ pub use view::StateView;
 
 use crate::{
     changes::{BlockChanges, WipedStorage},
+    disk::{DiskBackend, StoreOptions},
     memory::{MemoryBackend, MemoryState},
     overlay::{Layer, Overlay},
 };
 use alloy_primitives::{B256, Bytes};
 use parking_lot::{Mutex, RwLock};
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 /// Blocks and states behind one type. A clone is another handle to the same store.
 #[derive(Clone, Debug)]
@@ -56,9 +57,24 @@ struct Shared {
 #[derive(Debug)]
 struct Tree {
     overlay: Overlay,
-    tip: Kept,
-    /// Ends with the tip.
+    /// The newest committed block: the durable one, or a layer above it.
+    tip: BlockRef,
+    /// The newest block of the snapshot.
+    durable: BlockRef,
+    durable_moment: Moment,
     snapshot: Arc<dyn Snapshot>,
+}
+
+impl Tree {
+    /// The committed blocks that the backend does not have yet, newest first.
+    fn pending(&self) -> Vec<Arc<Layer>> {
+        self.overlay.branch(self.tip.hash).0
+    }
+
+    /// Goes on to what the backend has now.
+    fn set_durable(&mut self, newest: Kept, snapshot: Arc<dyn Snapshot>) {
+        (self.durable, self.durable_moment, self.snapshot) = (newest.id, newest.moment, snapshot);
+    }
 }
 
 impl Store {
@@ -70,15 +86,52 @@ impl Store {
         Self::new(Arc::new(MemoryBackend::new(genesis, block)))
     }
 
-    fn new(backend: Arc<dyn Backend>) -> Result<Self, StoreError> {
-        let (tip, snapshot) = backend.newest()?;
-        let tree = Tree { overlay: Overlay::default(), tip, snapshot };
+    /// A new store in a folder that holds none, and that is made if it is not there.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`], [`StoreError::Locked`]; the folder or the database fails.
+    pub fn create(
+        dir: &Path,
+        options: StoreOptions,
+        genesis: MemoryState,
+        block: BlockData,
+    ) -> Result<Self, StoreError> {
+        Self::new(Arc::new(DiskBackend::create(dir, options, genesis, &block)?))
+    }
+
+    /// The store in a folder, at the block that was durable last.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], [`StoreError::Locked`], [`StoreError::Format`], [`StoreError::Corrupt`]; the folder or the
+    /// database fails.
+    pub fn open(dir: &Path, options: StoreOptions) -> Result<Self, StoreError> {
+        Self::new(Arc::new(DiskBackend::open(dir, options)?))
+    }
+
+    pub(crate) fn new(backend: Arc<dyn Backend>) -> Result<Self, StoreError> {
+        let (newest, snapshot) = backend.newest()?;
+        let (tip, durable_moment) = (newest.id, newest.moment);
+        let tree = Tree { overlay: Overlay::default(), tip, durable: tip, durable_moment, snapshot };
         Ok(Self(Arc::new(Shared { backend, tree: RwLock::new(tree), writer: Mutex::default() })))
     }
 
     /// The newest committed block.
     pub fn tip(&self) -> BlockRef {
-        self.0.tree.read().tip.id
+        self.0.tree.read().tip
+    }
+
+    /// The newest block that survives a crash: the tip, or an ancestor if commits are [written
+    /// behind](StoreOptions::write_behind_max).
+    pub fn durable(&self) -> BlockRef {
+        self.0.tree.read().durable
+    }
+
+    /// The staged blocks, in no order.
+    pub fn staged(&self) -> Vec<BlockRef> {
+        let tree = self.0.tree.read();
+        let committed = tree.pending();
+        let is_staged = |block: &BlockRef| committed.iter().all(|layer| layer.block.id != *block);
+        tree.overlay.blocks().filter(is_staged).collect()
     }
 
     /// The state after a staged block or a committed one that is kept.
@@ -90,7 +143,7 @@ impl Store {
         let (layers, below) = tree.overlay.branch(*block);
         let snapshot = tree.snapshot.clone();
         drop(tree);
-        StateView::new(layers, below, snapshot, self.0.backend.clone())
+        StateView::new(layers, below, snapshot)
     }
 
     /// Adds an executed block on its parent, committed or staged, and returns the state root after it. Nothing is durable. A
@@ -111,7 +164,7 @@ impl Store {
         }
         let wiped = Arc::new(wiped_storage(&changes, &parent)?);
         let staging = Staging { id: block.id, changes: &changes, wiped: &wiped };
-        let state_root = self.0.backend.root_after(&parent, &staging)?;
+        let Staged { state_root, trie } = parent.snapshot().root_after(&parent, &staging)?;
         let (hash, parent) = (block.id.hash, block.parent);
         let mut tree = self.0.tree.write();
         if tree.overlay.get(&parent).is_none() && tree.snapshot.find(&parent)?.is_none() {
@@ -120,7 +173,7 @@ impl Store {
             self.0.backend.forget(&hash);
             return Err(StoreError::UnknownBlock { hash: parent });
         }
-        tree.overlay.insert(Arc::new(Layer { block: Arc::new(block), state_root, changes, wiped }));
+        tree.overlay.insert(Arc::new(Layer { block: Arc::new(block), state_root, changes, wiped, trie }));
         Ok(state_root)
     }
 
@@ -131,7 +184,7 @@ impl Store {
     pub fn discard(&self, block: &B256) -> Result<(), StoreError> {
         let _writer = self.0.writer.lock();
         let mut tree = self.0.tree.write();
-        if tree.overlay.get(block).is_none() {
+        if tree.overlay.get(block).is_none() || tree.pending().iter().any(|layer| layer.block.id.hash == *block) {
             return Err(StoreError::NotStaged { hash: *block });
         }
         let gone = tree.overlay.subtree(*block);
@@ -146,45 +199,57 @@ impl Store {
 
     /// Commits the staged blocks from the tip up to this one, all or none. The tip itself is committed already.
     ///
+    /// They are durable when this returns, unless they are [written behind](StoreOptions::write_behind_max).
+    ///
     /// # Errors
-    /// [`StoreError::NotStaged`], [`StoreError::NotOnBranch`]; the backend failed.
+    /// [`StoreError::NotStaged`], [`StoreError::NotOnBranch`], [`StoreError::Failed`]; the backend failed.
     pub fn commit(&self, block: &B256) -> Result<(), StoreError> {
         let _writer = self.0.writer.lock();
-        let mut layers = {
-            let tree = self.0.tree.read();
-            if tree.tip.id.hash == *block {
-                return Ok(());
-            }
-            let (layers, below) = tree.overlay.branch(*block);
-            if layers.is_empty() {
-                return Err(StoreError::NotStaged { hash: *block });
-            }
-            if below != tree.tip.id.hash {
-                return Err(StoreError::NotOnBranch { hash: *block, tip: tree.tip.id.hash });
-            }
-            layers
-        };
-        layers.reverse();
-        self.0.backend.append(&layers)?;
-        let newest = self.0.backend.newest()?;
         let mut tree = self.0.tree.write();
-        (tree.tip, tree.snapshot) = newest;
-        layers.iter().for_each(|layer| drop(tree.overlay.remove(&layer.block.id.hash)));
-        Ok(())
+        if tree.tip.hash == *block {
+            return Ok(());
+        }
+        let (layers, below) = tree.overlay.branch(*block);
+        let Some(newest) = layers.first().map(|layer| layer.block.id) else {
+            return Err(StoreError::NotStaged { hash: *block });
+        };
+        if below != tree.tip.hash && layers.iter().all(|layer| layer.block.id != tree.tip) {
+            return Err(StoreError::NotOnBranch { hash: *block, tip: tree.tip.hash });
+        }
+        if layers.len() as u64 <= self.0.backend.write_behind_max() {
+            tree.tip = newest;
+            return Ok(());
+        }
+        drop(tree);
+        self.0.append(layers)
+    }
+
+    /// Makes all committed blocks durable.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`]; the backend failed.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        self.0.flush()
     }
 
     /// Makes an ancestor of the tip the tip. The blocks above it are staged again.
     ///
     /// # Errors
-    /// [`StoreError::NotOnBranch`]; the backend failed or keeps too little history.
+    /// [`StoreError::NotOnBranch`], [`StoreError::Pruned`], [`StoreError::Failed`]; the backend failed.
     pub fn unwind(&self, block: &B256) -> Result<(), StoreError> {
         let _writer = self.0.writer.lock();
-        let (tip, snapshot) = self.committed();
-        if tip.id.hash == *block {
-            return Ok(());
-        }
-        let not_on_branch = StoreError::NotOnBranch { hash: *block, tip: tip.id.hash };
-        let Some(to) = snapshot.find(block)? else { return Err(not_on_branch) };
+        let (tip, snapshot) = {
+            let mut tree = self.0.tree.write();
+            let mut committed = tree.pending().into_iter().map(|layer| layer.block.id).chain([tree.durable]);
+            if let Some(to) = committed.find(|committed| committed.hash == *block) {
+                tree.tip = to;
+                return Ok(());
+            }
+            (tree.tip, tree.snapshot.clone())
+        };
+        let Some(to) = snapshot.find(block)? else {
+            return Err(StoreError::NotOnBranch { hash: *block, tip: tip.hash });
+        };
         let layers = self.0.backend.layers_above(&to.id)?;
         {
             // Staged before they are taken off, so that they are never unknown.
@@ -194,13 +259,16 @@ impl Store {
         let unwound = self.0.backend.unwind(&to.id).and_then(|()| self.0.backend.newest());
         let mut tree = self.0.tree.write();
         match unwound {
-            Ok(newest) => (tree.tip, tree.snapshot) = newest,
+            Ok((newest, snapshot)) => {
+                tree.set_durable(newest, snapshot);
+                tree.tip = newest.id;
+                Ok(())
+            }
             Err(error) => {
                 layers.iter().for_each(|layer| drop(tree.overlay.remove(&layer.block.id.hash)));
-                return Err(error);
+                Err(error)
             }
         }
-        Ok(())
     }
 
     /// A block, staged or committed.
@@ -243,8 +311,14 @@ impl Store {
     /// # Errors
     /// The backend failed.
     pub fn canonical_hash(&self, number: u64) -> Result<Option<B256>, StoreError> {
-        let (tip, snapshot) = self.committed();
-        snapshot.block_hash(tip.moment, number)
+        let tree = self.0.tree.read();
+        if number > tree.durable.number {
+            let layer = tree.pending().into_iter().find(|layer| layer.block.id.number == number);
+            return Ok(layer.map(|layer| layer.block.id.hash));
+        }
+        let (at, snapshot) = (tree.durable_moment, tree.snapshot.clone());
+        drop(tree);
+        snapshot.block_hash(at, number)
     }
 
     /// Where a transaction stands on the committed branch.
@@ -252,8 +326,15 @@ impl Store {
     /// # Errors
     /// The backend failed.
     pub fn transaction(&self, hash: &B256) -> Result<Option<TransactionPlace>, StoreError> {
-        let (tip, snapshot) = self.committed();
-        Ok(snapshot.transaction(hash)?.filter(|place| place.block.number <= tip.id.number))
+        let tree = self.0.tree.read();
+        for layer in tree.pending() {
+            if let Some(index) = layer.block.transactions.iter().position(|transaction| transaction == hash) {
+                return Ok(Some(TransactionPlace { block: layer.block.id, index: index as u32 }));
+            }
+        }
+        let (durable, snapshot) = (tree.durable, tree.snapshot.clone());
+        drop(tree);
+        Ok(snapshot.transaction(hash)?.filter(|place| place.block.number <= durable.number))
     }
 
     fn part(&self, hash: &B256, part: BlockPart) -> Result<Option<Bytes>, StoreError> {
@@ -268,10 +349,32 @@ impl Store {
         let tree = self.0.tree.read();
         tree.overlay.get(hash).cloned().ok_or_else(|| tree.snapshot.clone())
     }
+}
 
-    fn committed(&self) -> (Kept, Arc<dyn Snapshot>) {
-        let tree = self.0.tree.read();
-        (tree.tip, tree.snapshot.clone())
+impl Shared {
+    /// Gives committed layers to the backend, newest first; the caller holds `writer`.
+    fn append(&self, mut layers: Vec<Arc<Layer>>) -> Result<(), StoreError> {
+        layers.reverse();
+        self.backend.append(&layers)?;
+        let (newest, snapshot) = self.backend.newest()?;
+        let mut tree = self.tree.write();
+        tree.set_durable(newest, snapshot);
+        tree.tip = newest.id;
+        layers.iter().for_each(|layer| drop(tree.overlay.remove(&layer.block.id.hash)));
+        Ok(())
+    }
+
+    fn flush(&self) -> Result<(), StoreError> {
+        let _writer = self.writer.lock();
+        let pending = self.tree.read().pending();
+        if pending.is_empty() { Ok(()) } else { self.append(pending) }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Nobody is left to be told; what is lost is what a crash may lose.
+        drop(self.flush());
     }
 }
 

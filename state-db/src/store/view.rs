@@ -5,7 +5,7 @@
 //! of its branch and a snapshot of what was committed below them; reading looks through the layers, newest first.
 
 use super::{
-    backend::{Backend, Moment, Snapshot},
+    backend::{Kept, Snapshot},
     block::BlockRef,
     error::StoreError,
     proof::AccountProof,
@@ -26,12 +26,10 @@ pub struct StateView(Arc<Parts>);
 struct Parts {
     block: BlockRef,
     state_root: B256,
-    /// Newest first; the last one stands on the state at `base`.
+    /// Newest first; the last one stands on `base`.
     layers: Vec<Arc<Layer>>,
-    base: Moment,
-    base_block: BlockRef,
+    base: Kept,
     snapshot: Arc<dyn Snapshot>,
-    backend: Arc<dyn Backend>,
 }
 
 impl StateView {
@@ -39,18 +37,26 @@ impl StateView {
     ///
     /// # Errors
     /// [`StoreError::UnknownBlock`] if `below` is not kept.
-    pub(crate) fn new(
-        layers: Vec<Arc<Layer>>,
-        below: B256,
-        snapshot: Arc<dyn Snapshot>,
-        backend: Arc<dyn Backend>,
-    ) -> Result<Self, StoreError> {
+    pub(crate) fn new(layers: Vec<Arc<Layer>>, below: B256, snapshot: Arc<dyn Snapshot>) -> Result<Self, StoreError> {
         let unknown = layers.first().map_or(below, |layer| layer.block.id.hash);
-        let kept = snapshot.find(&below)?.ok_or(StoreError::UnknownBlock { hash: unknown })?;
+        let base = snapshot.find(&below)?.ok_or(StoreError::UnknownBlock { hash: unknown })?;
         let (block, state_root) =
-            layers.first().map_or((kept.id, kept.state_root), |layer| (layer.block.id, layer.state_root));
-        let (base, base_block) = (kept.moment, kept.id);
-        Ok(Self(Arc::new(Parts { block, state_root, layers, base, base_block, snapshot, backend })))
+            layers.first().map_or((base.id, base.state_root), |layer| (layer.block.id, layer.state_root));
+        Ok(Self(Arc::new(Parts { block, state_root, layers, base, snapshot })))
+    }
+
+    /// The staged blocks of the branch, newest first.
+    pub(crate) fn layers(&self) -> &[Arc<Layer>] {
+        &self.0.layers
+    }
+
+    /// The committed block below the layers.
+    pub(crate) fn base(&self) -> &Kept {
+        &self.0.base
+    }
+
+    pub(crate) fn snapshot(&self) -> &dyn Snapshot {
+        &*self.0.snapshot
     }
 
     /// The block whose state this is.
@@ -73,7 +79,7 @@ impl StateView {
                 return Ok(account);
             }
         }
-        self.0.snapshot.account(self.0.base, address)
+        self.0.snapshot.account(self.0.base.moment, address)
     }
 
     /// The slot's value, zero if it is not set.
@@ -86,7 +92,7 @@ impl StateView {
                 return Ok(value);
             }
         }
-        self.0.snapshot.slot(self.0.base, address, &slot)
+        self.0.snapshot.slot(self.0.base.moment, address, &slot)
     }
 
     /// All slots of an account that are not zero.
@@ -94,7 +100,7 @@ impl StateView {
     /// # Errors
     /// The backend failed.
     pub fn slots(&self, address: &Address) -> Result<SlotMap<U256>, StoreError> {
-        let mut slots = self.0.snapshot.slots(self.0.base, address)?;
+        let mut slots = self.0.snapshot.slots(self.0.base.moment, address)?;
         for layer in self.0.layers.iter().rev() {
             layer.cover_slots(address, &mut slots);
         }
@@ -126,8 +132,8 @@ impl StateView {
         if number > self.0.block.number {
             return Err(missing);
         }
-        if number <= self.0.base_block.number {
-            return self.0.snapshot.block_hash(self.0.base, number)?.ok_or(missing);
+        if number <= self.0.base.id.number {
+            return self.0.snapshot.block_hash(self.0.base.moment, number)?.ok_or(missing);
         }
         let layer = self.0.layers.iter().find(|layer| layer.block.id.number == number);
         layer.map(|layer| layer.block.id.hash).ok_or(missing)
@@ -138,7 +144,7 @@ impl StateView {
     /// # Errors
     /// The backend failed.
     pub fn proof(&self, address: &Address, slots: &[U256]) -> Result<AccountProof, StoreError> {
-        self.0.backend.proof(self, address, slots)
+        self.0.snapshot.proof(self, address, slots)
     }
 }
 

@@ -1,0 +1,184 @@
+//! What a commit, an unwind, a genesis and pruning write.
+//!
+//! Place in the flow: the backend opens a transaction, calls these, and commits it; nothing is visible before.
+//! Invariant: all tables stand at the same block afterwards; `Writing` stops at the first row that cannot be written.
+
+use super::{
+    env::FORMAT,
+    rows::Writing,
+    table::{
+        AccountHistory, AccountNodes, Accounts, BlockExtras, BlockNumbers, BlockRow, Blocks, Bodies, ChangedAccount,
+        ChangedKeys, Codes, Headers, Meta, MetaKey, ReceiptLists, Storage, StorageHistory, StorageNodes, Transactions,
+    },
+};
+use crate::{
+    changes::{AccountChange, BlockChanges, SlotMap},
+    memory::MemoryState,
+    overlay::Layer,
+    store::{BlockData, StoreError},
+    trie::TrieUpdates,
+};
+use alloy_primitives::{Address, B256, U256};
+
+impl Writing<'_> {
+    /// A new store's first block and state.
+    pub(super) fn write_genesis(&self, mut genesis: MemoryState, block: &BlockData) -> Result<(), StoreError> {
+        self.put::<Meta>(&MetaKey::Format, &FORMAT.to_be_bytes().into())?;
+        let bare: Vec<u8> = genesis.bare_storage.iter().flat_map(|address| address.0.0).collect();
+        self.put::<Meta>(&MetaKey::BareStorage, &bare.into())?;
+        for (address, account) in &genesis.accounts {
+            self.put::<Accounts>(address, account)?;
+        }
+        for (address, slots) in &genesis.storage {
+            for (slot, value) in slots {
+                self.put::<Storage>(&(*address, *slot), value)?;
+            }
+        }
+        for (hash, code) in genesis.codes.iter() {
+            self.put::<Codes>(hash, &code.original_bytes())?;
+        }
+        self.write_nodes(&genesis.tries_mut().known_nodes())?;
+        self.write_block_rows(block, genesis.state_root())?;
+        self.set_oldest(block.id.number)
+    }
+
+    /// A block on the newest one.
+    pub(super) fn write_block(&self, layer: &Layer) -> Result<(), StoreError> {
+        let number = layer.block.id.number;
+        let mut changed = Vec::with_capacity(layer.changes.accounts.len());
+        for (address, change) in &layer.changes.accounts {
+            let slots = self.write_history(number, address, change, layer)?;
+            self.write_account(address, change)?;
+            changed.push(ChangedAccount { address: *address, is_wiped: change.wipes_storage(), slots });
+        }
+        self.put::<ChangedKeys>(&number, &changed)?;
+        for (hash, code) in &layer.changes.contracts {
+            self.put::<Codes>(hash, &code.original_bytes())?;
+        }
+        self.write_nodes(&layer.trie)?;
+        self.write_block_rows(&layer.block, layer.state_root)
+    }
+
+    /// What was before the block; returns the slots with a row.
+    fn write_history(
+        &self,
+        number: u64,
+        address: &Address,
+        change: &AccountChange,
+        layer: &Layer,
+    ) -> Result<Vec<U256>, StoreError> {
+        self.put::<AccountHistory>(&(*address, number), &change.before)?;
+        let mut before: SlotMap<U256> = SlotMap::default();
+        if change.wipes_storage() {
+            before.extend(change.storage.keys().map(|slot| (*slot, U256::ZERO)));
+            before.extend(layer.wiped.0.get(address).into_iter().flatten());
+        } else {
+            before.extend(change.storage.iter().map(|(slot, value)| (*slot, value.before)));
+        }
+        for (slot, value) in &before {
+            self.put::<StorageHistory>(&(*address, *slot, number), value)?;
+        }
+        Ok(before.into_keys().collect())
+    }
+
+    /// The account and its slots after changes.
+    fn write_account(&self, address: &Address, change: &AccountChange) -> Result<(), StoreError> {
+        if change.wipes_storage() {
+            self.delete_prefix::<Storage>(address.as_slice())?;
+        }
+        let Some(account) = &change.after else { return self.delete::<Accounts>(address) };
+        self.put::<Accounts>(address, account)?;
+        for (slot, value) in &change.storage {
+            let key = (*address, *slot);
+            if value.after.is_zero() {
+                self.delete::<Storage>(&key)?;
+            } else {
+                self.put::<Storage>(&key, &value.after)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_nodes(&self, updates: &TrieUpdates) -> Result<(), StoreError> {
+        for (path, rlp) in &updates.accounts {
+            match rlp {
+                Some(rlp) => self.put::<AccountNodes>(path, rlp)?,
+                None => self.delete::<AccountNodes>(path)?,
+            }
+        }
+        for (owner, storage) in &updates.storages {
+            if storage.is_wiped {
+                self.delete_prefix::<StorageNodes>(owner.as_slice())?;
+            }
+            for (path, rlp) in &storage.nodes {
+                match rlp {
+                    Some(rlp) => self.put::<StorageNodes>(&(*owner, *path), rlp)?,
+                    None => self.delete::<StorageNodes>(&(*owner, *path))?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn write_block_rows(&self, block: &BlockData, state_root: B256) -> Result<(), StoreError> {
+        let BlockData { id, parent, header, body, receipts, transactions, senders, extra } = block;
+        let number = id.number;
+        self.put::<Blocks>(&number, &BlockRow { hash: id.hash, parent: *parent, state_root })?;
+        self.put::<BlockNumbers>(&id.hash, &number)?;
+        self.put::<Headers>(&number, header)?;
+        self.put::<Bodies>(&number, body)?;
+        self.put::<ReceiptLists>(&number, receipts)?;
+        self.put::<BlockExtras>(&number, &(transactions.clone(), senders.clone(), extra.clone()))?;
+        for (index, hash) in (0..).zip(transactions) {
+            self.put::<Transactions>(hash, &(number, index))?;
+        }
+        self.set_tip(id)
+    }
+
+    /// Takes off the blocks above `to`: `back` leads from the newest state to that after `to`, and so do `updates`.
+    pub(super) fn unwind(&self, to: u64, back: &BlockChanges, updates: &TrieUpdates) -> Result<(), StoreError> {
+        let newest = self.rows.tip()?.id.number;
+        for (address, change) in &back.accounts {
+            self.write_account(address, change)?;
+        }
+        self.write_nodes(updates)?;
+        for number in (to + 1..=newest).rev() {
+            self.delete_history(number)?;
+            let row = self.rows.need::<Blocks>(&number)?;
+            for hash in self.rows.need::<BlockExtras>(&number)?.0 {
+                self.delete::<Transactions>(&hash)?;
+            }
+            self.delete::<Blocks>(&number)?;
+            self.delete::<BlockNumbers>(&row.hash)?;
+            self.delete::<Headers>(&number)?;
+            self.delete::<Bodies>(&number)?;
+            self.delete::<ReceiptLists>(&number)?;
+            self.delete::<BlockExtras>(&number)?;
+        }
+        self.set_tip(&self.rows.kept(to)?.id)
+    }
+
+    /// Drops the history that only states below block `oldest` need; returns the number of blocks.
+    pub(super) fn prune(&self, oldest: u64) -> Result<u64, StoreError> {
+        let (from, newest) = (self.rows.oldest()?, self.rows.tip()?.id.number);
+        let oldest = oldest.min(newest);
+        if oldest <= from {
+            return Ok(0);
+        }
+        for number in from + 1..=oldest {
+            self.delete_history(number)?;
+        }
+        self.set_oldest(oldest)?;
+        Ok(oldest - from)
+    }
+
+    fn delete_history(&self, number: u64) -> Result<(), StoreError> {
+        for account in self.rows.need::<ChangedKeys>(&number)? {
+            self.delete::<AccountHistory>(&(account.address, number))?;
+            for slot in account.slots {
+                self.delete::<StorageHistory>(&(account.address, slot, number))?;
+            }
+        }
+        self.delete::<ChangedKeys>(&number)
+    }
+}

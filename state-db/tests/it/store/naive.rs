@@ -123,8 +123,12 @@ impl Naive {
         next
     }
 
+    /// The state with all codes of the tiny address space.
     pub(super) fn to_memory_state(&self) -> MemoryState {
         let mut state = MemoryState::default();
+        for number in 0..4 {
+            state.insert_code(code(number));
+        }
         self.accounts.iter().for_each(|(address, account)| state.insert_account(*address, *account));
         self.slots.iter().for_each(|((address, slot), value)| state.insert_slot(*address, *slot, *value));
         state

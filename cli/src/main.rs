@@ -7,6 +7,7 @@
 mod bench;
 mod chain;
 mod clock;
+mod db;
 mod ending;
 mod engine;
 mod record;
@@ -53,6 +54,8 @@ enum Command {
     Bench(bench::Args),
     /// Make blocks with witnesses from an Ethereum node, for `replay`.
     Record(record::Args),
+    /// Look into a store on disk: sizes, integrity, history.
+    Db(db::Args),
 }
 
 fn main() -> ExitCode {
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(&args, verbosity),
         Command::Bench(args) => bench::run(&args, verbosity),
         Command::Record(args) => record::run(&args),
+        Command::Db(args) => db::run(&args),
     };
     match ended {
         Ok(ended) => ended.into(),

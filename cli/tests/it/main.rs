@@ -8,6 +8,7 @@
 mod bad_input;
 mod command;
 mod data;
+mod db;
 mod node;
 mod official;
 mod record;

@@ -1,0 +1,87 @@
+//! `laminar db` on stores that the library made.
+
+use super::command::laminar;
+use alloy_primitives::{Address, B256, U256};
+use laminar_state_db::{Account, AccountChange, BlockChanges, BlockData, BlockRef, MemoryState, Store, StoreOptions};
+use serde_json::Value;
+use std::{path::Path, sync::Arc};
+use tempfile::TempDir;
+
+const BLOCKS: u8 = 5;
+
+/// A store with a genesis and some blocks.
+fn store() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let block = |number: u8| BlockData {
+        id: BlockRef { number: number.into(), hash: B256::repeat_byte(number) },
+        parent: B256::repeat_byte(number.wrapping_sub(1)),
+        ..BlockData::default()
+    };
+    let options = StoreOptions { size_max: 64 << 20, ..StoreOptions::default() };
+    let store = Store::create(dir.path(), options, MemoryState::default(), block(0)).unwrap();
+    for number in 1..=BLOCKS {
+        let after = Some(Account { balance: U256::from(number), ..Account::default() });
+        let change = AccountChange { after, ..AccountChange::default() };
+        let mut changes = BlockChanges::default();
+        changes.accounts.insert(Address::repeat_byte(number), change);
+        let block = block(number);
+        let hash = block.id.hash;
+        store.stage(block, Arc::new(changes)).unwrap();
+        store.commit(&hash).unwrap();
+    }
+    dir
+}
+
+fn db(command: &[&str], dir: &Path) -> super::command::Ran {
+    laminar(["db"].iter().chain(command).chain(&["--datadir", dir.to_str().unwrap()]))
+}
+
+fn json(command: &[&str], dir: &Path) -> Value {
+    let ran = db(&[command, &["--json"]].concat(), dir);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    serde_json::from_str(&ran.out).unwrap()
+}
+
+#[test]
+fn sizes_integrity_and_history_are_told() {
+    let dir = store();
+    let stats = json(&["stats"], dir.path());
+    assert_eq!((&stats["tip"]["number"], &stats["oldest_state"]), (&5.into(), &0.into()));
+    let accounts = stats["tables"].as_array().unwrap().iter().find(|table| table["name"] == "Accounts").unwrap();
+    assert_eq!(accounts["entries"], 5);
+    let verified = json(&["verify"], dir.path());
+    assert_eq!((&verified["ok"], &verified["blocks"], &verified["history"]), (&true.into(), &6.into(), &5.into()));
+    assert_eq!(json(&["prune", "--keep", "2"], dir.path())["pruned"], 3);
+    assert_eq!(json(&["verify"], dir.path())["history"], 2);
+    assert!(db(&["stats"], dir.path()).out.contains("oldest state 3"));
+}
+
+#[test]
+fn folders_without_a_store_and_stores_in_use_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let name = dir.path().to_str().unwrap();
+    for command in [&["stats"][..], &["verify"], &["prune", "--keep", "1"]] {
+        db(command, dir.path()).check(2, &[name, "holds no store"]);
+    }
+    let dir = store();
+    let _open = Store::open(dir.path(), StoreOptions::default()).unwrap();
+    db(&["prune", "--keep", "1"], dir.path()).check(2, &[dir.path().to_str().unwrap(), "in use"]);
+    assert_eq!(json(&["verify"], dir.path())["ok"], true);
+}
+
+#[test]
+fn damage_is_found() {
+    let dir = store();
+    let path = dir.path().join("mdbx.dat");
+    let mut bytes = std::fs::read(&path).unwrap();
+    // The number of the account's balance stands in its row and in its leaf; one of them is changed.
+    let row = [&Address::repeat_byte(3)[..], &[0, 1, 3]].concat();
+    let places: Vec<_> = bytes.windows(row.len()).enumerate().filter(|(_, window)| *window == row).collect();
+    assert!(!places.is_empty(), "the row is in the file");
+    let places: Vec<_> = places.into_iter().map(|(place, _)| place).collect();
+    for place in places {
+        bytes[place + row.len() - 1] = 9;
+    }
+    std::fs::write(&path, bytes).unwrap();
+    db(&["verify"], dir.path()).check(1, &["corrupt table Accounts", "state root"]);
+}

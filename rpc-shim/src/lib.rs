@@ -7,6 +7,8 @@
 //! | `build` | blocks from attributes and candidates |
 //! | `node` | the block tree and its states: import, head, tags, snapshots for readers |
 //! | `dev` | a development chain: mining, time, snapshots, edits, accounts |
+//! | `call` | calls on a state: overrides, gas estimation, access lists, simulated blocks |
+//! | `trace` | traces of transactions and calls, from running them again |
 //! | `convert` | between the wire's forms and ours |
 //! | `api` | the JSON-RPC methods, one file a namespace |
 //! | `engine` | the Engine API's rules: payload to block, answer to status |
@@ -21,6 +23,9 @@ pub mod build;
 pub mod node;
 
 pub mod dev;
+
+pub mod call;
+pub mod trace;
 
 mod convert;
 

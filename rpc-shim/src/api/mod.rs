@@ -29,11 +29,15 @@ mod context;
 mod method;
 
 mod anvil;
+mod debug;
+mod eth_call;
 mod eth_send;
 mod eth_state;
 mod hardhat;
 mod net;
+mod ots;
 mod rpc;
+mod trace;
 mod txpool;
 mod web3;
 
@@ -60,9 +64,13 @@ fn register(module: &mut RpcModule<Context>, is_dev: bool) -> Result<(), Registe
         hardhat::register(module)?;
     }
     eth_send::register(module)?;
+    debug::register(module)?;
+    eth_call::register(module)?;
     txpool::register(module)?;
     eth_state::register(module)?;
     net::register(module)?;
+    ots::register(module)?;
+    trace::register(module)?;
     web3::register(module)?;
     // Last, because it lists what is there.
     rpc::register(module)

@@ -3,8 +3,10 @@
 //! Place in the flow: below the methods; pure functions.
 //! Invariant: what goes out has the field names and the number formats of the execution-apis; what comes in is read as geth reads it.
 
+mod prefixed_hash;
 mod quantity;
 mod storage_key;
 
+pub(crate) use prefixed_hash::PrefixedHash;
 pub(crate) use quantity::Quantity;
 pub(crate) use storage_key::StorageKey;

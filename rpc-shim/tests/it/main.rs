@@ -5,10 +5,13 @@
 mod attributes;
 mod auth;
 mod build;
+mod calls;
 mod chain;
+mod data;
 mod dev;
 mod engine;
 mod engine_http;
 mod forge;
 mod pool;
 mod server;
+mod tracers;

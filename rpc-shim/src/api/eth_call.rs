@@ -1,0 +1,102 @@
+//! `eth_`: calls on the state of a block.
+//!
+//! Place in the flow: one namespace of several with this prefix; reads parameters, everything else is [`crate::call`]'s.
+//! Invariant: a call on `pending` sees the next block's environment on the state of the head.
+
+use super::{Args, Context, Deadline, method};
+use crate::{
+    call::{self, Base, Call, CallError, CallLimits, header_after},
+    error::RpcError,
+    node::StateView,
+};
+use alloy_consensus::Header;
+use alloy_eips::{BlockId, BlockNumberOrTag, eip2930::AccessList};
+use alloy_primitives::{Bytes, U64};
+use alloy_rpc_types_eth::{
+    Block, BlockOverrides, TransactionRequest,
+    simulate::{SimulatePayload, SimulatedBlock},
+    state::StateOverride,
+};
+use jsonrpsee::{RpcModule, core::RegisterMethodError};
+use serde::Serialize;
+
+pub(crate) fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMethodError> {
+    method::heavy(module, "eth_call", eth_call)?;
+    method::heavy(module, "eth_estimateGas", estimate_gas)?;
+    method::heavy(module, "eth_createAccessList", create_access_list)?;
+    method::heavy(module, "eth_simulateV1", simulate)
+}
+
+/// The gas of a call where the node sets no limit, as in geth.
+const GAS_UNLIMITED: u64 = u64::MAX / 2;
+
+/// Gas and time of one call.
+pub(super) fn limits(context: &Context, deadline: Deadline) -> CallLimits {
+    let gas_cap = if context.limits.gas_cap == 0 { GAS_UNLIMITED } else { context.limits.gas_cap };
+    CallLimits { gas_cap, deadline: call::Deadline::within(deadline.left(), context.limits.call_timeout) }
+}
+
+/// The header that a call at `block` sees, and the state that it runs on.
+pub(super) fn place(context: &Context, block: BlockId) -> Result<(Header, StateView), RpcError> {
+    let record = context.node.block(block).ok_or_else(|| context.node.no_block(block))?;
+    let view = context.node.state_of(&record.hash())?;
+    let is_pending = block == BlockId::Number(BlockNumberOrTag::Pending);
+    let header = record.header.inner();
+    let header = if is_pending { header_after(context.node.spec(), header) } else { header.clone() };
+    Ok((header, view))
+}
+
+/// Request, block, and what the caller pretends.
+type CallArgs = (TransactionRequest, Option<BlockId>, Option<StateOverride>, Option<BlockOverrides>);
+
+/// Runs `method` on the call that the parameters describe.
+fn on_call<T>(
+    context: &Context,
+    args: Args<'_>,
+    deadline: Deadline,
+    method: impl FnOnce(&Call<'_>, StateView) -> Result<T, CallError>,
+) -> Result<T, RpcError> {
+    let (request, block, state_overrides, block_overrides) = args.read::<CallArgs>()?;
+    let (header, view) = place(context, block.unwrap_or_default())?;
+    let call = Call {
+        spec: context.node.spec(),
+        header: &header,
+        request: &request,
+        state_overrides: state_overrides.as_ref(),
+        block_overrides: block_overrides.as_ref(),
+        limits: limits(context, deadline),
+    };
+    Ok(method(&call, view)?)
+}
+
+fn eth_call(context: &Context, args: Args<'_>, deadline: Deadline) -> Result<Bytes, RpcError> {
+    on_call(context, args, deadline, call::call)
+}
+
+fn estimate_gas(context: &Context, args: Args<'_>, deadline: Deadline) -> Result<U64, RpcError> {
+    on_call(context, args, deadline, call::estimate_gas).map(U64::from)
+}
+
+/// An access list on the wire.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CreatedAccessList {
+    access_list: AccessList,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    gas_used: U64,
+}
+
+fn create_access_list(context: &Context, args: Args<'_>, deadline: Deadline) -> Result<CreatedAccessList, RpcError> {
+    let made = on_call(context, args, deadline, call::create_access_list)?;
+    Ok(CreatedAccessList { access_list: made.access_list, error: made.error, gas_used: U64::from(made.gas_used) })
+}
+
+fn simulate(context: &Context, args: Args<'_>, deadline: Deadline) -> Result<Vec<SimulatedBlock<Block>>, RpcError> {
+    let (payload, block) = args.read::<(SimulatePayload, Option<BlockId>)>()?;
+    let block = block.unwrap_or_default();
+    let record = context.node.block(block).ok_or_else(|| context.node.no_block(block))?;
+    let view = context.node.state_of(&record.hash())?;
+    let base = Base { spec: context.node.spec(), header: &record.header };
+    call::simulate(base, view, &payload, limits(context, deadline)).map_err(CallError::into_simulation_error)
+}

@@ -1,0 +1,151 @@
+//! geth's tracers.
+//!
+//! Place in the flow: what `debug_trace…` answers.
+//! Invariant: options and results are geth's; a tracer or option that we do not have is refused, never ignored.
+
+use super::{
+    geth_shape::{ErrorWords, flat_traces, trim_struct_logs},
+    replay::{ReplayBlock, machine_at, replay},
+};
+use crate::call::{Call, CallError, Deadline, Machine, Ran};
+use alloy_primitives::B256;
+use alloy_rpc_types_eth::TransactionInfo;
+use alloy_rpc_types_trace::{
+    common::TraceResult,
+    geth::{GethDebugTracingOptions, GethTrace},
+};
+use laminar_executor::TxIndex;
+use revm::{
+    context::{TxEnv, result::ResultAndState},
+    database_interface::{DBErrorMarker, DatabaseRef},
+};
+use revm_inspectors::tracing::{DebugInspector, DebugInspectorError, TransactionContext};
+
+/// The trace of one transaction of a block on the state `view` of its parent.
+///
+/// # Errors
+/// A tracer that we do not have; the block cannot run again.
+pub fn trace_transaction<DB: DatabaseRef<Error: DBErrorMarker>>(
+    target: &ReplayBlock<'_>,
+    view: DB,
+    index: usize,
+    options: &GethDebugTracingOptions,
+    deadline: Deadline,
+) -> Result<GethTrace, CallError> {
+    let mut traces = traces(target, view, index..index + 1, options, deadline)?;
+    traces.pop().map(|(_, trace)| trace).ok_or_else(|| CallError::request("transaction not found"))
+}
+
+/// The traces of all transactions of a block, in block order.
+///
+/// # Errors
+/// As [`trace_transaction`].
+pub fn trace_transactions<DB: DatabaseRef<Error: DBErrorMarker>>(
+    target: &ReplayBlock<'_>,
+    view: DB,
+    options: &GethDebugTracingOptions,
+    deadline: Deadline,
+) -> Result<Vec<TraceResult<GethTrace, String>>, CallError> {
+    let traces = traces(target, view, 0..target.senders.len(), options, deadline)?;
+    Ok(traces.into_iter().map(|(hash, result)| TraceResult::Success { result, tx_hash: Some(hash) }).collect())
+}
+
+fn traces<DB: DatabaseRef<Error: DBErrorMarker>>(
+    target: &ReplayBlock<'_>,
+    view: DB,
+    range: std::ops::Range<usize>,
+    options: &GethDebugTracingOptions,
+    deadline: Deadline,
+) -> Result<Vec<(B256, GethTrace)>, CallError> {
+    let fresh = tracer(options)?;
+    let mut traces = Vec::with_capacity(range.len());
+    let inspector = || fresh.try_clone().expect("a tracer without a script can be cloned");
+    replay(target, view, deadline, range, inspector, |replayed| {
+        let hash = *target.block.body.transactions[replayed.index].tx_hash();
+        let context =
+            TransactionContext::default().with_block_hash(target.hash).with_tx_index(replayed.index).with_tx_hash(hash);
+        traces.push((hash, finish(replayed.machine, replayed.tx, replayed.ran, options, Some(context))?));
+        Ok(())
+    })?;
+    Ok(traces)
+}
+
+/// The trace of a call on `view`; with `within`, before transaction `index` of that block on its parent's state `view`.
+///
+/// # Errors
+/// A tracer that we do not have; the call cannot run.
+pub fn trace_call<DB: DatabaseRef<Error: DBErrorMarker>>(
+    call: &Call<'_>,
+    view: DB,
+    within: Option<(&ReplayBlock<'_>, TxIndex)>,
+    options: &GethDebugTracingOptions,
+) -> Result<GethTrace, CallError> {
+    let Some((target, index)) = within else {
+        let (machine, tx) = call.prepare(view)?;
+        return trace_one(machine, tx, options);
+    };
+    let before = machine_at(target, view, call.limits.deadline, index)?;
+    let (machine, tx) = call.prepare_on(before.into_state())?;
+    trace_one(machine, tx, options)
+}
+
+/// The trace of one run on a machine.
+///
+/// # Errors
+/// A tracer that we do not have; the transaction cannot run.
+pub fn trace_one<DB: DatabaseRef<Error: DBErrorMarker>>(
+    machine: Machine<DB>,
+    tx: TxEnv,
+    options: &GethDebugTracingOptions,
+) -> Result<GethTrace, CallError> {
+    let mut machine = machine.with_inspector(tracer(options)?);
+    let ran = machine.inspect(tx.clone())?;
+    finish(&mut machine, &tx, &ran, options, None)
+}
+
+fn tracer(options: &GethDebugTracingOptions) -> Result<DebugInspector, CallError> {
+    DebugInspector::new(options.clone()).map_err(|error| match error {
+        DebugInspectorError::JsTracerNotEnabled => {
+            let name = options.tracer.as_ref().map(|tracer| tracer.as_str().to_owned()).unwrap_or_default();
+            CallError::request(format_args!("tracer not found: {name}"))
+        }
+        other => CallError::request(other),
+    })
+}
+
+fn finish<DB: DatabaseRef<Error: DBErrorMarker>>(
+    machine: &mut Machine<DB, DebugInspector>,
+    tx: &TxEnv,
+    ran: &Ran,
+    options: &GethDebugTracingOptions,
+    context: Option<TransactionContext>,
+) -> Result<GethTrace, CallError> {
+    let ran = ResultAndState { result: ran.result.clone(), state: ran.state.clone() };
+    let block = machine.block().clone();
+    let (inspector, state) = machine.inspector_and_state();
+    if let DebugInspector::FlatCallTracer(inspector) = inspector {
+        let mut inspector = inspector.clone();
+        inspector.set_transaction_gas_limit(tx.gas_limit);
+        let config = options.tracer_config.clone().into_flat_call_config().unwrap_or_default();
+        let words =
+            if config.convert_parity_errors.unwrap_or_default() { ErrorWords::Parity } else { ErrorWords::Geth };
+        let info = TransactionInfo {
+            hash: context.and_then(|context| context.tx_hash),
+            index: context.and_then(|context| context.tx_index).map(|index| index as u64),
+            block_hash: context.and_then(|context| context.block_hash),
+            block_number: Some(block.number.saturating_to()),
+            ..TransactionInfo::default()
+        };
+        return Ok(flat_traces(inspector, ran.result.tx_gas_used(), info, words).into());
+    }
+    let trace = inspector.get_result(context, tx, &block, &ran, &mut &*state).map_err(|error| match error {
+        DebugInspectorError::Database(error) => CallError::state(error),
+        other => CallError::Internal { what: other.to_string() },
+    });
+    trace.map(|mut trace| {
+        if let GethTrace::Default(frame) = &mut trace {
+            trim_struct_logs(frame);
+        }
+        trace
+    })
+}

@@ -41,13 +41,14 @@ pub struct EngineApi {
 }
 
 impl EngineApi {
-    /// Starts the thread that follows the consensus client.
+    /// Starts the thread that follows the consensus client; `pool` follows each of its fork choices.
     ///
     /// # Errors
     /// The system gives no more threads.
-    pub fn start(mut engine: Engine, pool: Arc<Pool>, processes: Arc<BuildProcesses>) -> io::Result<Self> {
+    pub fn start(engine: Engine, pool: Arc<Pool>, processes: Arc<BuildProcesses>) -> io::Result<Self> {
         let (calls, mut waiting) = mpsc::channel::<Call>(CALLS_MAX);
         let node = Arc::clone(engine.node());
+        let mut engine = engine.feeding(Arc::clone(&pool));
         thread::Builder::new().name("laminar-engine".to_owned()).spawn(move || {
             while let Some(call) = waiting.blocking_recv() {
                 // A panic is our bug; it costs the call that met it its answer, and no later call.

@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     error::{Code, RpcError},
-    node::{Delivered, ForkChoice, ImportError, InvalidBlock, Node, Ready},
+    node::{Delivered, ForkChoice, HeadChange, ImportError, InvalidBlock, Node, Ready},
+    pool::Pool,
 };
 use alloy_primitives::{B256, map::B256Map};
 use alloy_rpc_types_engine::PayloadId;
@@ -53,6 +54,8 @@ pub struct Engine {
     node: Arc<Node>,
     /// What builds payloads; without it no attributes are taken.
     processes: Option<Arc<BuildProcesses>>,
+    /// What follows the head, so that a payload is built from what its parent left.
+    pool: Option<Arc<Pool>>,
     /// Payloads whose parent is not known yet.
     waiting: Waiting,
     /// What was answered to blocks that were found invalid.
@@ -62,12 +65,17 @@ pub struct Engine {
 impl Engine {
     /// Follows on the chain of `node`.
     pub fn new(node: Arc<Node>) -> Self {
-        Self { node, processes: None, waiting: Waiting::default(), invalid: B256Map::default() }
+        Self { node, processes: None, pool: None, waiting: Waiting::default(), invalid: B256Map::default() }
     }
 
     /// The same, and fork choices with attributes start build processes.
     pub fn building(self, processes: Arc<BuildProcesses>) -> Self {
         Self { processes: Some(processes), ..self }
+    }
+
+    /// The same, and `pool` follows every fork choice before that is answered.
+    pub fn feeding(self, pool: Arc<Pool>) -> Self {
+        Self { pool: Some(pool), ..self }
     }
 
     /// The node whose head it moves.
@@ -194,8 +202,24 @@ impl Engine {
         }
         let named = |hash: B256| (!hash.is_zero()).then_some(hash);
         let (safe, finalized) = (named(state.safe_block_hash), named(state.finalized_block_hash));
-        self.node.choose(ForkChoice { head, safe, finalized }).map_err(|error| RpcError::internal(&error))?;
+        let choice = ForkChoice { head, safe, finalized };
+        let change = self.node.choose(choice).map_err(|error| RpcError::internal(&error))?;
+        self.follow(&change);
         Ok(PayloadStatus::valid(head))
+    }
+
+    /// The pool follows a change of the head. Its failure costs it the judgement of some senders, not the fork choice.
+    fn follow(&self, change: &HeadChange) {
+        let Some(pool) = &self.pool else { return };
+        if change.added.is_empty() && change.removed.is_empty() {
+            return;
+        }
+        let followed = self.node.pool_head().map(|head| pool.set_head(head, change.for_pool()));
+        match followed {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(target: "laminar::engine", %error, "the pool does not know all accounts"),
+            Err(error) => tracing::warn!(target: "laminar::engine", %error, "the pool does not follow the head"),
+        }
     }
 
     /// Whether a head lies below the finalised block on its branch: such a fork choice is out of date and moves nothing.

@@ -6,7 +6,7 @@ use laminar_rpc_shim::{
     api::{Context, Limits},
     engine::{BuildProcesses, BuilderSettings, Engine, EngineApi, PoolBuilder},
     node::Node,
-    pool::{Head, Pool, Settings},
+    pool::{Pool, Settings},
     server::serve_engine,
 };
 use serde_json::{Value, json};
@@ -28,15 +28,12 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(node: Arc<Node>) -> Self {
-        let head = node.head();
-        let accounts = Arc::new(node.state_of(&head.hash()).unwrap());
-        let head = Head::after(node.spec(), &head.header, head.hash(), 12, accounts);
-        let pool = Arc::new(Pool::new(Settings::default(), head));
+        let pool = Arc::new(Pool::new(Settings::default(), node.pool_head().unwrap()));
         let builder = PoolBuilder::new(Arc::clone(&node), Arc::clone(&pool), BuilderSettings::default());
         let processes = Arc::new(BuildProcesses::new(Arc::new(builder)));
         let engine = Engine::new(Arc::clone(&node)).building(Arc::clone(&processes));
-        let api = EngineApi::start(engine, pool, processes).unwrap();
-        let context = Context::new(Arc::clone(&node), Limits::default());
+        let api = EngineApi::start(engine, Arc::clone(&pool), processes).unwrap();
+        let context = Context::new(Arc::clone(&node), Limits::default()).with_pool(pool);
         let secret = JwtSecret::random();
         let serve = serve_engine(([127, 0, 0, 1], 0).into(), secret, api, context);
         let (handle, address) = RUNTIME.block_on(serve).unwrap();

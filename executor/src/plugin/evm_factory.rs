@@ -204,7 +204,8 @@ where
     type Precompiles = F::Precompiles;
 
     fn create_evm<DB: Database>(&self, db: DB, env: EvmEnv<F::Spec, F::BlockEnv>) -> Self::Evm<DB, NoOpInspector> {
-        let block = self.announced.lock().iter().find(|block| block.env == env).cloned();
+        // The last one counts: a builder announces the same block again with other transactions.
+        let block = self.announced.lock().iter().rfind(|block| block.env == env).cloned();
         AheadEvm::new(self.inner.create_evm(db, env), block)
     }
 

@@ -52,6 +52,8 @@ mod executor;
 
 pub mod sequential;
 
+pub mod pipeline;
+
 pub mod virtual_time;
 
 pub mod plugin;

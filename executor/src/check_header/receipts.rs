@@ -7,7 +7,7 @@ use crate::types::Receipt;
 use alloy_consensus::TxReceipt;
 use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{B256, Bloom};
-use alloy_trie::root::ordered_trie_root_encoded;
+use laminar_state_db::trie::ordered_trie_root;
 use rayon::prelude::*;
 
 /// Blocks below this many receipts are done on the calling thread.
@@ -38,7 +38,7 @@ pub fn summarize_receipts(receipts: &[Receipt]) -> ReceiptSummary {
         logs_bloom |= bloom;
         bytes.push(receipt);
     }
-    ReceiptSummary { root: ordered_trie_root_encoded(&bytes), logs_bloom }
+    ReceiptSummary { root: ordered_trie_root(&bytes), logs_bloom }
 }
 
 /// Root of a block's receipts.

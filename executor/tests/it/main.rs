@@ -14,6 +14,7 @@ mod list;
 mod mainnet;
 mod once;
 mod outline;
+mod pipeline;
 mod plan;
 mod plugin;
 mod program;

@@ -6,19 +6,13 @@
 
 use super::{chain::Node, error::ImportError, store::StateView, tree::BlockRecord};
 use alloy_consensus::Sealable;
-use alloy_eip7928::{BlockAccessList, compute_block_access_list_hash, total_bal_items, validate_block_access_list};
-use alloy_primitives::{B256, U256};
+use alloy_eip7928::BlockAccessList;
+use alloy_primitives::B256;
 use laminar_executor::{
     Block, BlockExecutor, Knowledge, Outcome,
-    chain_spec::Rules,
-    check_header::{
-        Computed, check_access_list_len, check_body, check_header, check_ommers, check_outcome,
-        check_terminal_difficulty, check_transactions_root, summarize_receipts,
-    },
     env::PreparedBlock,
-    recover::{Senders, decode_block, recover_senders},
-    rule::{Field, Mismatch, Rule},
-    system_calls::requests_hash,
+    pipeline::steps::{self, Checked, Parent, check_delivered_list, check_results, check_state_root},
+    recover::decode_block,
 };
 use std::sync::Arc;
 
@@ -79,15 +73,6 @@ impl Imported {
     }
 }
 
-/// A block between its checks.
-struct Checked {
-    hash: B256,
-    rules: Rules,
-    senders: Senders,
-    prepared: PreparedBlock,
-    total_difficulty: U256,
-}
-
 impl Node {
     /// Imports a block. A delivered access list is what is known of it. The head stays: see [`Node::set_head`] and
     /// [`Node::prefers`].
@@ -132,23 +117,11 @@ impl Node {
 
     /// Everything that needs no execution.
     fn check(&self, hash: B256, block: &Block) -> Result<Checked, ImportError> {
-        let header = &block.header;
-        let invalid = |rule| ImportError::invalid(hash, rule);
-        let parent = self.block_by_hash(&header.parent_hash);
-        let parent = parent.ok_or(ImportError::UnknownParent { hash, parent: header.parent_hash })?;
-        check_header(&self.spec, header, &parent.header).map_err(invalid)?;
-        check_terminal_difficulty(&self.spec, header, parent.total_difficulty).map_err(invalid)?;
-        let rules = self.spec.rules_for(header);
-        check_body(&rules, block).map_err(|error| ImportError::of(hash, error))?;
-        check_ommers(&self.spec, block, |hash| self.tree.read().ancestor(hash)).map_err(invalid)?;
-        let prepare = || {
-            let senders = recover_senders(&block.body.transactions, &rules)?;
-            let prepared = PreparedBlock::new(rules, block, &senders)?;
-            Ok((senders, prepared))
-        };
-        let (senders, prepared) = prepare().map_err(|error| ImportError::of(hash, error))?;
-        let total_difficulty = parent.total_difficulty.saturating_add(header.difficulty);
-        Ok(Checked { hash, rules, senders, prepared, total_difficulty })
+        let parent = self.block_by_hash(&block.header.parent_hash);
+        let parent = parent.ok_or(ImportError::UnknownParent { hash, parent: block.header.parent_hash })?;
+        let parent = Parent { header: &parent.header, total_difficulty: parent.total_difficulty };
+        steps::check(&self.spec, hash, block, parent, |hash| self.tree.read().ancestor(hash))
+            .map_err(|error| ImportError::of(hash, error))
     }
 
     /// Executes on the parent's state.
@@ -176,8 +149,7 @@ impl Node {
         let changes = Arc::new(outcome.changes);
         let root = self.store.stage((header.number, hash), &header.parent_hash, &changes);
         let root = root.ok_or(ImportError::UnknownParent { hash, parent: header.parent_hash })?;
-        let computed = Computed { state_root: Some(root), ..Computed::default() };
-        if let Err(rule) = check_outcome(&checked.rules, header, &computed).into_result() {
+        if let Err(rule) = check_state_root(&checked.rules, header, root) {
             self.store.discard(&hash);
             return Err(ImportError::invalid(hash, rule));
         }
@@ -195,48 +167,4 @@ impl Node {
         });
         Ok(Imported::New(hash))
     }
-}
-
-/// A delivered list by its own form: order and hash. Its size is checked with the list that execution builds.
-///
-/// CONSENSUS: EIP-7928.
-fn check_delivered_list(block: &Block, list: &BlockAccessList) -> Result<(), Rule> {
-    validate_block_access_list(list, block.body.transactions.len())
-        .map_err(|error| Rule::BlockAccessList { what: error.to_string() })?;
-    let Some(found) = block.header.block_access_list_hash else { return Ok(()) };
-    Ok(Mismatch::check(Field::BlockAccessListHash, compute_block_access_list_hash(list), found)?)
-}
-
-/// What execution gave, but for the state root, which costs most and is checked last.
-fn check_results(
-    rules: &Rules,
-    block: &Block,
-    outcome: &Outcome,
-    delivered: Option<&BlockAccessList>,
-) -> Result<(), Rule> {
-    // CONSENSUS: no rule depends on when this root is checked; like the specification's own, ours comes after the transactions,
-    // so that a transaction that cannot be run is the reason that is given.
-    check_transactions_root(block)?;
-    let built = outcome.block_access_list.as_ref().filter(|_| rules.has_block_access_list());
-    if let Some(built) = built {
-        check_access_list_len(&block.header, total_bal_items(built))?;
-        if let Some(what) = delivered.and_then(|delivered| first_difference(built, delivered)) {
-            return Err(Rule::BlockAccessList { what });
-        }
-    }
-    let computed = Computed {
-        gas_used: Some(outcome.gas_used),
-        receipts: Some(summarize_receipts(&outcome.receipts)),
-        requests_hash: Some(requests_hash(&outcome.requests)),
-        block_access_list_hash: built.map(|list| compute_block_access_list_hash(list)),
-        state_root: None,
-    };
-    check_outcome(rules, &block.header, &computed).into_result()
-}
-
-/// The first account on which the list that execution built and the delivered one differ.
-fn first_difference(built: &BlockAccessList, delivered: &BlockAccessList) -> Option<String> {
-    let position = (0..built.len().max(delivered.len())).find(|at| built.get(*at) != delivered.get(*at))?;
-    let entry = |list: &BlockAccessList| list.get(position).map_or("nothing".to_owned(), |entry| format!("{entry:?}"));
-    Some(format!("entry {position}: expected {}, found {}", entry(built), entry(delivered)))
 }

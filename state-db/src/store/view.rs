@@ -6,13 +6,14 @@
 
 use super::{
     backend::{Kept, Snapshot},
-    block::BlockRef,
+    block::{BlockData, BlockRef},
     error::StoreError,
     proof::AccountProof,
 };
 use crate::{
-    changes::{Account, SlotMap, storage_only_id},
+    changes::{Account, BlockChanges, SlotMap, storage_only_id},
     overlay::{Found, Layer},
+    trie::TrieUpdates,
 };
 use alloy_primitives::{Address, B256, U256};
 use revm::{bytecode::Bytecode, database_interface::DatabaseRef, primitives::KECCAK_EMPTY, state::AccountInfo};
@@ -57,6 +58,16 @@ impl StateView {
 
     pub(crate) fn snapshot(&self) -> &dyn Snapshot {
         &*self.0.snapshot
+    }
+
+    /// The state after an executed block that is not staged yet, on this one. `state_root` is what the block's header claims;
+    /// nothing has computed it.
+    pub fn with_block(&self, block: Arc<BlockData>, state_root: B256, changes: Arc<BlockChanges>) -> Self {
+        let Parts { layers, base, snapshot, .. } = &*self.0;
+        let id = block.id;
+        let layer = Arc::new(Layer { block, state_root, changes, wiped: Arc::default(), trie: TrieUpdates::default() });
+        let layers = std::iter::once(layer).chain(layers.iter().cloned()).collect();
+        Self(Arc::new(Parts { block: id, state_root, layers, base: *base, snapshot: snapshot.clone() }))
     }
 
     /// The block whose state this is.

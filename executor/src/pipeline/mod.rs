@@ -1,0 +1,20 @@
+//! Many blocks in a row: the senders of one, the execution of the one before, the root of the one before that and the commit
+//! of older ones at once.
+//!
+//! Place in the flow: `import` and bulk replay run it over a store; a node that takes one block at a time uses its `steps`.
+//! Invariant: blocks pass every stage in order. Whatever stops the pipeline, all blocks before the one that stopped it are
+//! committed, and nothing of that one and of those after it is.
+//!
+//! ```text
+//! blocks ─► check, senders ─► execute ─► state root ─► commit, as many as wait
+//!               n + 2           n + 1         n          n - 1 and before
+//! ```
+
+mod import;
+mod kept;
+mod queue;
+pub mod steps;
+
+pub use import::{ImportError, Importer, Progress};
+pub use kept::{Extra, ExtraError, block_data, genesis_data};
+pub use queue::{BATCH_LEN_MAX, QUEUE_LEN, Stage, Stages, Stopped, run};

@@ -5,8 +5,11 @@
 
 use anyhow::Context;
 use clap::ValueEnum;
-use laminar_executor::{BlockExecutor, Config, Mode, Predict};
-use std::{num::NonZeroUsize, thread};
+use laminar_executor::{
+    BlockExecutor, Config, Mode, Predict,
+    schedule::{cores, pin_to_core},
+};
+use std::num::NonZeroUsize;
 
 /// Threads that anybody may ask for.
 const THREADS_MAX: usize = 1024;
@@ -62,7 +65,8 @@ fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
 impl Flags {
     /// Number of worker threads.
     pub(crate) fn threads(&self) -> NonZeroUsize {
-        self.threads.unwrap_or_else(|| thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
+        // Not `available_parallelism`, which is one as soon as this thread is pinned.
+        self.threads.or(NonZeroUsize::new(cores().len())).unwrap_or(NonZeroUsize::MIN)
     }
 
     /// The configuration that the flags describe.
@@ -82,16 +86,20 @@ impl Flags {
             },
             block_access_list: false,
             timeline: false,
+            pins: true,
         }
     }
 
-    /// Gives the loops around execution (senders, roots) the same number of threads. Call it once.
+    /// Gives the loops around execution (senders, roots) the same number of threads, and keeps this thread, which is worker 0
+    /// of every executor, on a core of its own. Call it once, before an executor is made.
     ///
     /// # Errors
     /// The system gives no more threads, or they were started before.
     pub(crate) fn start_threads(&self) -> anyhow::Result<()> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads().get());
-        pool.build_global().context("starting threads")
+        pool.build_global().context("starting threads")?;
+        pin_to_core(0);
+        Ok(())
     }
 }
 

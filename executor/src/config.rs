@@ -46,10 +46,13 @@ pub struct Config {
     pub block_access_list: bool,
     /// Whether the outcome carries a timeline of every run.
     pub timeline: bool,
+    /// Whether each of the executor's threads stays on a core of its own. The thread that calls is not touched: see
+    /// [`crate::schedule::pin_to_core`].
+    pub pins: bool,
 }
 
 impl Default for Config {
-    /// All cores, mode by block, no prediction, no list, no timeline.
+    /// All cores, mode by block, no prediction, no list, no timeline, not pinned.
     fn default() -> Self {
         Self {
             threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
@@ -57,6 +60,7 @@ impl Default for Config {
             predict: Predict::default(),
             block_access_list: false,
             timeline: false,
+            pins: false,
         }
     }
 }

@@ -12,13 +12,17 @@ use crate::{
     error::ExecuteError,
     execute::TRANSFER_GAS,
     merge::{Committer, Invalid, Surroundings},
+    mv_memory::MvMemory,
     outcome::{Drafted, Outcome, Path, Span, Stats},
-    parallel::{self, Manner, Prepared},
-    predict,
+    parallel::{self, Manner, Prepared, Scratch},
+    partition::Plan,
+    predict::{self, Declared},
     presimulate::{self, Simulations},
     schedule::Pool,
+    sync::Mutex,
     system_calls,
-    types::{Block, Receipt},
+    trial::Trial,
+    types::{Block, Receipt, TxIndex},
 };
 use alloy_eip7928::BlockAccessList;
 use alloy_eips::eip7685::Requests;
@@ -26,6 +30,8 @@ use revm::DatabaseRef;
 
 /// Gas beside plain transfers below which a block runs sequentially by choice: waking the workers costs more than they save.
 const PARALLEL_GAS_MIN: u64 = 2_000_000;
+/// Gas from which on a block is surely long enough for all workers.
+const TRIAL_GAS_MAX: u64 = 10_000_000;
 /// Transactions other than plain transfers below which a block runs sequentially by choice.
 const PARALLEL_TXS_MIN: usize = 3;
 
@@ -47,6 +53,8 @@ pub enum Knowledge {
 pub struct BlockExecutor {
     config: Config,
     pool: Pool,
+    /// Lies here between blocks; who finds none, because another thread has it, begins with an empty one.
+    scratch: Mutex<Option<Scratch>>,
 }
 
 impl BlockExecutor {
@@ -55,8 +63,8 @@ impl BlockExecutor {
     /// # Errors
     /// The system gives no more threads.
     pub fn new(config: Config) -> Result<Self, rayon::ThreadPoolBuildError> {
-        let pool = Pool::new(config.threads)?;
-        Ok(Self { config, pool })
+        let pool = Pool::new(config.threads, config.pins)?;
+        Ok(Self { config, pool, scratch: Mutex::default() })
     }
 
     /// The configuration it was built with.
@@ -79,10 +87,18 @@ impl BlockExecutor {
         let rules = &prepared.rules;
         let around = Surroundings { block: prepared, parent };
         let with_list = self.config.block_access_list || rules.has_block_access_list();
+        let gas_used = block.header.gas_used;
+        let path = self.path(gas_used, prepared, &knowledge);
+        let trial = self.has_trial(path, gas_used);
+        if path == Path::Parallel && !trial {
+            self.pool.wake();
+        }
         let mut committer = Committer::new(around, with_list, Invalid::EndsBlock)?;
         system_calls::before_transactions(rules, block, &mut committer.before_transactions(around))?;
-        let path = self.path(block.header.gas_used, prepared, &knowledge);
-        let (committer, stats) = self.run(path, around, committer, knowledge, clock)?;
+        let (committer, alone) = if trial { self.run_trial(around, committer, gas_used)? } else { (committer, 0) };
+        let path = if alone == prepared.txs.len() { Path::Sequential } else { path };
+        let (committer, mut stats) = self.run(path, around, committer, knowledge, clock)?;
+        stats.incarnations += alone as u64;
         finish(rules, block, around, committer, stats)
     }
 
@@ -151,13 +167,40 @@ impl BlockExecutor {
             return self.run_sequentially(around, committer);
         }
         let presimulates = self.config.predict == Predict::Presimulate;
-        let (known, spans) = self.predict(around, knowledge, clock)?;
-        let manner = Manner { workers: self.workers(&known), adapts: self.config.mode == Mode::Auto };
-        let (committer, mut stats) = parallel::run(&self.pool, around, known, committer, manner, clock)?;
+        let declared = Declared::of(around.block);
+        let mut scratch = self.scratch.lock().take().unwrap_or_default();
+        let memory = scratch.memory(around.block.txs.len());
+        let (known, spans) = self.predict(around, committer.next(), &declared, knowledge, memory, clock)?;
+        let manner = Manner { workers: self.workers(&known), adapts: self.config.mode == Mode::Auto, clock };
+        let (committer, mut stats) =
+            parallel::run(&self.pool, around, known, declared, committer, manner, &mut scratch)?;
+        *self.scratch.lock() = Some(scratch);
         stats.timeline.extend(spans);
         // Simulations inside the block's time are runs like any other.
         stats.incarnations += if presimulates { around.block.txs.len() as u64 } else { 0 };
         Ok((committer, stats))
+    }
+
+    /// Whether the first transactions decide if the others get workers: where nothing is known of a block that may be short.
+    fn has_trial(&self, path: Path, gas_used: u64) -> bool {
+        let knows = self.config.predict != Predict::None;
+        path == Path::Parallel && self.config.mode == Mode::Auto && !knows && gas_used < TRIAL_GAS_MAX
+    }
+
+    /// Commits transactions one after the other until it is clear that the rest deserves workers, and gives their number.
+    fn run_trial<DB: DatabaseRef + Sync>(
+        &self,
+        around: Surroundings<'_, DB>,
+        committer: Committer,
+        gas_used: u64,
+    ) -> Result<(Committer, usize), ExecuteError> {
+        let mut trial = Trial::new(gas_used);
+        let committer = parallel::run_rest(around, committer, |gas_used| trial.goes_on(gas_used))?;
+        let alone = committer.next().as_usize();
+        if alone < around.block.txs.len() {
+            self.pool.wake();
+        }
+        Ok((committer, alone))
     }
 
     /// How many workers a block gets: by choice only the calling thread, if nearly everything is adopted.
@@ -183,27 +226,30 @@ impl BlockExecutor {
     fn predict<DB: DatabaseRef + Sync>(
         &self,
         around: Surroundings<'_, DB>,
+        start: TxIndex,
+        declared: &Declared,
         knowledge: Knowledge,
+        memory: MvMemory,
         clock: Clock,
     ) -> Result<(Prepared, Vec<Span>), ExecuteError> {
         let txs = around.block.txs.len();
+        let plan = || Plan::in_order(declared.order(around.block, start));
         let gas_limits = |at: usize| around.block.txs[at].gas_limit;
         let prepared = match (self.config.predict, knowledge) {
-            (Predict::None, _) => Prepared::nothing(txs),
-            (Predict::Ahead, Knowledge::Simulations(known)) => {
-                let attempts = known.into_attempts(&self.pool, around);
-                attempts.map_or_else(|| Prepared::nothing(txs), |known| Prepared::from_simulations(known, gas_limits))
-            }
+            (Predict::Ahead, Knowledge::Simulations(known)) => match known.into_attempts(&self.pool, around) {
+                Some(known) => Prepared::from_simulations(known, memory, gas_limits),
+                None => Prepared::nothing(plan(), memory),
+            },
             (Predict::BlockAccessList, Knowledge::BlockAccessList(list)) => {
-                Prepared::from_effects(predict::effects_of_list(&list, txs, around.parent)?)
+                Prepared::from_effects(predict::effects_of_list(&list, txs, around.parent)?, memory)
             }
             (Predict::Presimulate, _) => {
                 let mut simulations = presimulate::presimulate(&self.pool, around, clock);
                 let spans = std::mem::take(&mut simulations.spans);
                 let known = simulations.into_attempts(&self.pool, around).unwrap_or_default();
-                return Ok((Prepared::from_simulations(known, gas_limits), spans));
+                return Ok((Prepared::from_simulations(known, memory, gas_limits), spans));
             }
-            (Predict::Ahead | Predict::BlockAccessList, _) => Prepared::nothing(txs),
+            (Predict::None | Predict::Ahead | Predict::BlockAccessList, _) => Prepared::nothing(plan(), memory),
         };
         Ok((prepared, Vec::new()))
     }
@@ -213,9 +259,9 @@ impl BlockExecutor {
         around: Surroundings<'_, DB>,
         committer: Committer,
     ) -> Result<(Committer, Stats), ExecuteError> {
-        let incarnations = around.block.txs.len() as u64;
+        let incarnations = (around.block.txs.len() - committer.next().as_usize()) as u64;
         let stats = Stats { path: Path::Sequential, workers: 1, incarnations, ..Stats::default() };
-        Ok((parallel::run_rest(around, committer)?, stats))
+        Ok((parallel::run_rest(around, committer, |_| true)?, stats))
     }
 }
 

@@ -45,6 +45,7 @@ mod merge;
 
 mod contention;
 mod presimulate;
+mod trial;
 
 mod parallel;
 

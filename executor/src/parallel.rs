@@ -5,7 +5,7 @@
 
 use crate::{
     clock::Clock,
-    contention::Contention,
+    contention::{Contention, HotGroups},
     effects::{Attempt, Simulation},
     error::ExecuteError,
     execute::{self, Instance},
@@ -13,8 +13,9 @@ use crate::{
     mv_memory::MvMemory,
     outcome::{Fallback, Path, Span, SpanKind, Stats},
     partition::{GraphBuilder, Plan},
-    schedule::{Pool, Schedule, Steps},
-    sync::Mutex,
+    predict::Declared,
+    schedule::{Pool, Schedule, Slots, Steps},
+    sync::{AtomicUsize, Mutex, Ordering},
     types::TxIndex,
 };
 use alloy_primitives::map::AddressSet;
@@ -24,17 +25,28 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
+/// Where a delivered attempt came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// Made before scheduling began: adopted if it holds.
+    Before,
+    /// A run of the schedule.
+    Run,
+    /// Not run ahead, because that would not have paid.
+    Skipped,
+}
+
 /// A run on its way to merge, with where it came from.
+#[derive(Debug)]
 struct Delivered {
     attempt: Attempt,
-    /// Made before scheduling began: adopted if it holds.
-    from_before: bool,
+    origin: Origin,
     /// What few runs have.
     rare: Option<Box<Rare>>,
 }
 
 /// What few runs have beside their result.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Rare {
     /// Accounts whose published versions this run took back.
     revoked: AddressSet,
@@ -43,7 +55,25 @@ struct Rare {
 
 impl Delivered {
     fn from_before(attempt: Attempt) -> Self {
-        Self { attempt, from_before: true, rare: None }
+        Self { attempt, origin: Origin::Before, rare: None }
+    }
+}
+
+/// What is kept from block to block: memory that was touched already.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    slots: Slots<Delivered>,
+    memory: Option<MvMemory>,
+}
+
+impl Scratch {
+    /// An empty multi-version memory for `txs` transactions.
+    pub(crate) fn memory(&mut self, txs: usize) -> MvMemory {
+        let kept = self.memory.take().map(|mut memory| {
+            memory.reset(txs);
+            memory
+        });
+        kept.unwrap_or_else(|| MvMemory::new(txs))
     }
 }
 
@@ -52,22 +82,24 @@ impl Delivered {
 pub(crate) struct Prepared {
     pub(crate) plan: Plan,
     pub(crate) memory: MvMemory,
-    /// Attempts to adopt if they hold.
+    /// Attempts to adopt if they hold, one entry a transaction; or none at all.
     pub(crate) ready: Vec<Option<Attempt>>,
     /// What was published for a transaction that is going to run: taken back where its run differs.
     pub(crate) published: Vec<Option<Box<Simulation>>>,
 }
 
 impl Prepared {
-    /// Nothing is known: every transaction runs, in block order.
-    pub(crate) fn nothing(txs: usize) -> Self {
-        let ready = (0..txs).map(|_| None).collect();
-        Self { plan: Plan::in_block_order(txs), memory: MvMemory::new(txs), ready, published: Vec::new() }
+    /// Nothing is known: every transaction runs, in the order of `plan`.
+    pub(crate) const fn nothing(plan: Plan, memory: MvMemory) -> Self {
+        Self { plan, memory, ready: Vec::new(), published: Vec::new() }
     }
 
     /// Simulations are known: those without predicted conflict wait to be adopted, the others run again.
-    pub(crate) fn from_simulations(simulations: Vec<Attempt>, gas_limits: impl Fn(usize) -> u64) -> Self {
-        let memory = MvMemory::new(simulations.len());
+    pub(crate) fn from_simulations(
+        simulations: Vec<Attempt>,
+        memory: MvMemory,
+        gas_limits: impl Fn(usize) -> u64,
+    ) -> Self {
         let mut graph = GraphBuilder::default();
         let mut ready = Vec::with_capacity(simulations.len());
         for (at, attempt) in simulations.into_iter().enumerate() {
@@ -93,8 +125,8 @@ impl Prepared {
     }
 
     /// The effects of each transaction are predicted: they are published, and every transaction runs, in block order.
-    pub(crate) fn from_effects(effects: Vec<Simulation>) -> Self {
-        let mut prepared = Self::nothing(effects.len());
+    pub(crate) fn from_effects(effects: Vec<Simulation>, memory: MvMemory) -> Self {
+        let mut prepared = Self::nothing(Plan::in_block_order(effects.len()), memory);
         for (at, run) in effects.into_iter().enumerate() {
             prepared.memory.publish(TxIndex::from_usize(at), &run);
             prepared.published.push(Some(Box::new(run)));
@@ -107,8 +139,11 @@ struct Job<'a, DB> {
     around: Surroundings<'a, DB>,
     memory: &'a MvMemory,
     published: Vec<Mutex<Option<Box<Simulation>>>>,
-    /// Whether running ahead is given up for a while where it does not pay.
+    /// Whether running ahead is given up where it does not pay.
     adapts: bool,
+    groups: HotGroups,
+    /// Transactions whose run has not begun.
+    unstarted: AtomicUsize,
     clock: Clock,
 }
 
@@ -135,6 +170,13 @@ impl<'a, DB: DatabaseRef + Sync> Steps for Job<'a, DB> {
     }
 
     fn run(&self, worker: &mut Self::Worker, index: TxIndex) -> Delivered {
+        // ORDER: Relaxed. A count; what the last one closes is a hint.
+        if self.unstarted.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.memory.set_closed(true);
+        }
+        if self.adapts && self.groups.is_hopeless(index) {
+            return self.without_run(index);
+        }
         let (attempt, span) =
             self.clock.span(worker.worker, index, SpanKind::Execute, || worker.instance.speculate(index));
         let mut revoked = AddressSet::default();
@@ -146,8 +188,9 @@ impl<'a, DB: DatabaseRef + Sync> Steps for Job<'a, DB> {
             self.memory.publish(index, run);
         }
         self.take_back(index, run, &mut revoked);
+        self.groups.note_done(index);
         let rare = (!revoked.is_empty() || span.is_some()).then(|| Box::new(Rare { revoked, span }));
-        Delivered { attempt, from_before: false, rare }
+        Delivered { attempt, origin: Origin::Run, rare }
     }
 
     fn commit(
@@ -176,7 +219,7 @@ impl<'a, DB: DatabaseRef + Sync> Job<'a, DB> {
         index: TxIndex,
         delivered: Delivered,
     ) -> Result<(), ExecuteError> {
-        let Delivered { attempt, from_before, rare } = delivered;
+        let Delivered { attempt, origin, rare } = delivered;
         let Rare { revoked, span } = rare.map(|rare| *rare).unwrap_or_default();
         let has_result = !matches!(attempt, Attempt::Refused);
         writer.committer.revoke(revoked);
@@ -186,10 +229,10 @@ impl<'a, DB: DatabaseRef + Sync> Job<'a, DB> {
         });
         let taken = taken?;
         let stats = &mut writer.stats;
-        stats.incarnations += u64::from(!from_before);
+        stats.incarnations += u64::from(origin == Origin::Run);
         stats.timeline.extend(span);
         match taken {
-            Taken::AsDelivered => stats.adopted += u64::from(from_before),
+            Taken::AsDelivered => stats.adopted += u64::from(origin == Origin::Before),
             Taken::RunAgain => {
                 stats.incarnations += 1;
                 stats.aborted += u64::from(has_result);
@@ -197,7 +240,13 @@ impl<'a, DB: DatabaseRef + Sync> Job<'a, DB> {
             }
             Taken::LeftOut => {}
         }
-        writer.contention.note(taken);
+        if taken == Taken::RunAgain {
+            self.groups.note_done(index);
+        }
+        if origin != Origin::Skipped {
+            writer.contention.note(taken == Taken::RunAgain);
+            self.groups.note(index, taken == Taken::RunAgain);
+        }
         Ok(())
     }
 
@@ -210,12 +259,12 @@ impl<'a, DB: DatabaseRef + Sync> Job<'a, DB> {
         }
     }
 
-    /// What stands for the run of a transaction that was not run ahead: what was promised of it is taken back.
+    /// What stands for the run of a transaction that is not run ahead: what was promised of it is taken back.
     fn without_run(&self, index: TxIndex) -> Delivered {
         let mut revoked = AddressSet::default();
         self.take_back(index, None, &mut revoked);
         let rare = (!revoked.is_empty()).then(|| Box::new(Rare { revoked, span: None }));
-        Delivered { attempt: Attempt::Refused, from_before: true, rare }
+        Delivered { attempt: Attempt::Refused, origin: Origin::Skipped, rare }
     }
 }
 
@@ -224,8 +273,9 @@ impl<'a, DB: DatabaseRef + Sync> Job<'a, DB> {
 pub(crate) struct Manner {
     /// Workers, the calling thread included.
     pub(crate) workers: usize,
-    /// Whether running ahead is given up for a while where most of it is thrown away.
+    /// Whether running ahead is given up where most of it is thrown away.
     pub(crate) adapts: bool,
+    pub(crate) clock: Clock,
 }
 
 /// Runs and commits all transactions over the pool.
@@ -236,14 +286,18 @@ pub(crate) fn run<DB: DatabaseRef + Sync>(
     pool: &Pool,
     around: Surroundings<'_, DB>,
     prepared: Prepared,
+    declared: Declared,
     committer: Committer,
     manner: Manner,
-    clock: Clock,
+    scratch: &mut Scratch,
 ) -> Result<(Committer, Stats), ExecuteError> {
     let Prepared { mut plan, memory, ready, published } = prepared;
-    let Manner { workers, adapts } = manner;
+    let Manner { workers, adapts, clock } = manner;
+    let txs = around.block.txs.len();
     let published = published.into_iter().map(Mutex::new).collect();
-    let job = Job { around, memory: &memory, published, adapts, clock };
+    let (groups, unstarted) = (HotGroups::new(declared, txs), AtomicUsize::new(0));
+    (0..committer.next().0).for_each(|committed| groups.note_done(TxIndex(committed)));
+    let job = Job { around, memory: &memory, published, adapts, groups, unstarted, clock };
     let stats = Stats {
         path: Path::Parallel,
         workers,
@@ -251,25 +305,35 @@ pub(crate) fn run<DB: DatabaseRef + Sync>(
         critical_path_gas: plan.critical_path_gas(),
         ..Stats::default()
     };
-    let mut ready: Vec<_> = ready.into_iter().map(|attempt| attempt.map(Delivered::from_before)).collect();
+    let mut slots = std::mem::take(&mut scratch.slots);
+    slots.reset(txs);
+    for (at, attempt) in ready.into_iter().enumerate() {
+        if let Some(attempt) = attempt {
+            slots.set(TxIndex::from_usize(at), Delivered::from_before(attempt));
+        }
+    }
     let mut writer = Writer { committer, stats, error: None, contention: Contention::default() };
     loop {
-        let schedule = Schedule::new(&job, &plan, writer.committer.next(), ready, writer);
+        job.unstarted.store(plan.tasks(), Ordering::Relaxed);
+        memory.set_closed(plan.tasks() == 0);
+        let schedule = Schedule::new(&job, &plan, writer.committer.next(), slots, writer);
         let panics = pool.run(workers, |worker| schedule.work(worker));
         let complete = schedule.is_complete();
         let (left, attempts) = schedule.into_parts();
-        writer = left.ok_or_else(|| bug(format!("{panics} workers panicked while merging")))?;
+        (writer, slots) = (left.ok_or_else(|| bug(format!("{panics} workers panicked while merging")))?, attempts);
         match writer.error.take() {
             Some(error) => return Err(error),
-            None if complete => return Ok((writer.committer, writer.stats)),
+            None if complete => break,
             None if panics > 0 => return fall_back(around, writer),
             None => {}
         }
-        ready = attempts;
-        catch_unwind(AssertUnwindSafe(|| commit_stretch(&job, &mut writer, &mut ready)))
+        memory.set_closed(false);
+        catch_unwind(AssertUnwindSafe(|| commit_stretch(&job, &mut writer, &mut slots)))
             .unwrap_or_else(|_| Err(bug("a run panicked where running ahead did not pay".to_owned())))?;
-        plan = Plan::of_missing(writer.committer.next(), &ready.iter().map(Option::is_some).collect::<Vec<_>>());
+        plan = Plan::of_missing(writer.committer.next(), &slots.filled());
     }
+    *scratch = Scratch { slots, memory: Some(memory) };
+    Ok((writer.committer, writer.stats))
 }
 
 fn bug(what: String) -> ExecuteError {
@@ -283,7 +347,7 @@ fn fall_back<DB: DatabaseRef>(
     let Writer { committer, mut stats, .. } = writer;
     let left = (around.block.txs.len() - committer.next().as_usize()) as u64;
     stats.fallback = Some((Fallback::WorkerPanic, left));
-    Ok((run_rest(around, committer)?, stats))
+    Ok((run_rest(around, committer, |_| true)?, stats))
 }
 
 /// Commits the next transactions one after the other, where running ahead did not pay. What was run ahead already is used if
@@ -291,25 +355,28 @@ fn fall_back<DB: DatabaseRef>(
 fn commit_stretch<DB: DatabaseRef + Sync>(
     job: &Job<'_, DB>,
     writer: &mut Writer,
-    ready: &mut [Option<Delivered>],
+    slots: &mut Slots<Delivered>,
 ) -> Result<(), ExecuteError> {
     let mut worker = job.worker(0);
     for _ in 0..writer.contention.next_stretch() {
         let index = writer.committer.next();
-        let Some(slot) = ready.get_mut(index.as_usize()) else { break };
-        let delivered = slot.take().unwrap_or_else(|| job.without_run(index));
+        if index.as_usize() == job.around.block.txs.len() {
+            break;
+        }
+        let delivered = slots.take(index).unwrap_or_else(|| job.without_run(index));
         job.commit_one(&mut worker, writer, index, delivered)?;
     }
     Ok(())
 }
 
-/// Runs and commits the transactions that are left, one after the other.
+/// Runs and commits the transactions that are left, one after the other, as long as `goes_on` says so of the gas used so far.
 ///
 /// # Errors
 /// The block is invalid, a read failed, or a run panicked.
 pub(crate) fn run_rest<DB: DatabaseRef>(
     around: Surroundings<'_, DB>,
     mut committer: Committer,
+    mut goes_on: impl FnMut(u64) -> bool,
 ) -> Result<Committer, ExecuteError> {
     if committer.next().as_usize() == around.block.txs.len() {
         return Ok(committer);
@@ -317,7 +384,7 @@ pub(crate) fn run_rest<DB: DatabaseRef>(
     let memory = MvMemory::new(0);
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         let mut instance = Instance::new(around.block, around.parent, &memory);
-        while committer.next().as_usize() < around.block.txs.len() {
+        while committer.next().as_usize() < around.block.txs.len() && goes_on(committer.gas_used()) {
             committer.commit(&mut instance, around.block, None, Attempt::Refused)?;
         }
         Ok(committer)

@@ -41,6 +41,16 @@ impl<T> Mutex<T> {
     }
 
     #[cfg(not(shuttle))]
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        self.0.get_mut()
+    }
+
+    #[cfg(shuttle)]
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        self.0.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    #[cfg(not(shuttle))]
     pub(crate) fn into_inner(self) -> T {
         self.0.into_inner()
     }

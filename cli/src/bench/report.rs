@@ -12,6 +12,7 @@ use super::{
 };
 use crate::ending::{Ended, Verbosity};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use laminar_executor::schedule::cores;
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
 
@@ -146,7 +147,7 @@ impl Report {
     /// Stdout cannot be written.
     pub(super) fn finish(mut self, setup: &Setup) -> io::Result<Ended> {
         self.summary.threads = setup.flags.threads().get();
-        self.summary.cores = std::thread::available_parallelism().map_or(1, usize::from);
+        self.summary.cores = cores().len();
         self.summary.passes = setup.passes;
         let mut out = io::stdout().lock();
         match self.form {

@@ -126,7 +126,7 @@ pub(super) const fn is_simulated(spec: &Spec) -> bool {
 /// What it takes until a second worker begins; zero on a machine that has one core.
 fn wake_time() -> anyhow::Result<Duration> {
     let two = thread::available_parallelism().map_or(1, usize::from).min(2);
-    let pool = Pool::new(NonZeroUsize::new(two).unwrap_or(NonZeroUsize::MIN))?;
+    let pool = Pool::new(NonZeroUsize::new(two).unwrap_or(NonZeroUsize::MIN), true)?;
     let mut times: Vec<_> = (0..WAKES)
         .map(|_| {
             let began = Mutex::new(Duration::ZERO);

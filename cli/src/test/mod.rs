@@ -131,6 +131,8 @@ impl Args {
             // A list that was not delivered comes from a first run.
             block_access_list: predict == Predict::BlockAccessList,
             timeline: false,
+            // Jobs run side by side: the system knows best where.
+            pins: false,
         }
     }
 

@@ -27,7 +27,7 @@ type Change = fn(&mut Block);
 fn runner(mode: Mode, predict: Predict) -> Runner {
     let block_access_list = predict == Predict::BlockAccessList;
     let threads = NonZeroUsize::new(2).unwrap();
-    Runner::new(Config { threads, mode, predict, block_access_list, timeline: false }).unwrap()
+    Runner::new(Config { threads, mode, predict, block_access_list, timeline: false, pins: false }).unwrap()
 }
 
 /// The only case of a sample, changed.

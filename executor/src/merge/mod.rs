@@ -130,6 +130,11 @@ impl Committer {
         TxIndex::from_usize(self.receipts.len() + self.left_out.len())
     }
 
+    /// Gas that the committed prefix used.
+    pub(crate) const fn gas_used(&self) -> u64 {
+        self.gas_used
+    }
+
     /// Adds accounts whose published versions were taken back while runs were under way.
     pub(crate) fn revoke(&mut self, accounts: AddressSet) {
         self.revoked.extend(accounts);

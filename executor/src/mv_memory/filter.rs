@@ -22,8 +22,22 @@ pub(super) struct Filter {
 impl Filter {
     /// A filter for about `locations` published locations.
     pub(super) fn new(locations: usize) -> Self {
-        let words = (locations * BITS_PER_LOCATION / 64).next_power_of_two().max(WORDS_MIN);
+        let words = Self::words(locations);
         Self { words: (0..words).map(|_| AtomicU64::new(0)).collect(), mask: words - 1 }
+    }
+
+    /// A filter that was never told anything, for about `locations` published locations.
+    pub(super) fn reset(&mut self, locations: usize) {
+        let wanted = Self::words(locations);
+        if self.words.len() < wanted {
+            *self = Self::new(locations);
+        } else {
+            self.words.iter_mut().for_each(|word| *word = AtomicU64::new(0));
+        }
+    }
+
+    fn words(locations: usize) -> usize {
+        (locations * BITS_PER_LOCATION / 64).next_power_of_two().max(WORDS_MIN)
     }
 
     /// Marks a location as published.

@@ -29,6 +29,9 @@ use std::hash::BuildHasher;
 /// Shards of the table; a power of two, well above any worker count.
 const SHARDS: usize = 64;
 
+/// Locations that a transaction is expected to publish.
+const LOCATIONS_PER_TX: usize = 8;
+
 /// The versions of one key in ascending order of transaction index.
 type Versions<T> = SmallVec<[(TxIndex, T); 1]>;
 
@@ -63,6 +66,8 @@ pub struct MvMemory {
     codes: Mutex<B256Map<Bytecode>>,
     has_codes: AtomicBool,
     has_cleared: AtomicBool,
+    /// No run begins any more.
+    is_closed: AtomicBool,
 }
 
 impl std::fmt::Debug for MvMemory {
@@ -76,12 +81,33 @@ impl MvMemory {
     pub fn new(txs: usize) -> Self {
         Self {
             hasher: DefaultHashBuilder::default(),
-            filter: Filter::new(txs * 8),
+            filter: Filter::new(txs * LOCATIONS_PER_TX),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             codes: Mutex::default(),
             has_codes: AtomicBool::new(false),
             has_cleared: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
         }
+    }
+
+    /// Says whether runs may still begin. Without, nothing more is worth publishing; what was is still taken back.
+    pub fn set_closed(&self, is_closed: bool) {
+        // ORDER: Relaxed. A hint: a version that is missing costs a second run.
+        self.is_closed.store(is_closed, Ordering::Relaxed);
+    }
+
+    /// Forgets everything, for another block of `txs` transactions; the room stays.
+    pub fn reset(&mut self, txs: usize) {
+        self.filter.reset(txs * LOCATIONS_PER_TX);
+        for shard in &mut self.shards {
+            let shard = shard.get_mut();
+            shard.accounts.clear();
+            shard.slots.clear();
+        }
+        self.codes.get_mut().clear();
+        self.has_codes = AtomicBool::new(false);
+        self.has_cleared = AtomicBool::new(false);
+        self.is_closed = AtomicBool::new(false);
     }
 
     /// The account as the newest transaction below `reader` left it; `None` if none of them published it.
@@ -125,6 +151,9 @@ impl MvMemory {
 
     /// Publishes what a run of `index` did, over anything that it published before.
     pub fn publish(&self, index: TxIndex, run: &Simulation) {
+        if self.is_closed.load(Ordering::Relaxed) {
+            return;
+        }
         for (hash, code) in &run.codes {
             self.set_code(*hash, code.clone());
         }
@@ -291,6 +320,20 @@ mod tests {
         memory.set_slot(TxIndex(2), address(1), U256::ZERO, U256::from(1));
         memory.set_slot(TxIndex(2), address(1), U256::ZERO, U256::from(9));
         assert_eq!(memory.slot(&address(1), &U256::ZERO, TxIndex(3)), Some(U256::from(9)));
+    }
+
+    #[test]
+    fn a_reset_memory_knows_nothing() {
+        for txs in [1, 1000] {
+            let mut memory = MvMemory::new(4);
+            memory.set_slot(TxIndex(0), address(1), U256::ZERO, U256::from(1));
+            memory.set_version(TxIndex(0), address(1), AccountVersion { account: None, storage_cleared: true });
+            memory.set_code(B256::ZERO, Bytecode::default());
+            memory.reset(txs);
+            assert_eq!(memory.slot(&address(1), &U256::ZERO, TxIndex(9)), None);
+            assert_eq!(memory.account(&address(1), TxIndex(9)), None);
+            assert_eq!(memory.code(&B256::ZERO), None);
+        }
     }
 
     #[test]

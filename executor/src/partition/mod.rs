@@ -29,6 +29,11 @@ impl Plan {
         Self { ready: (0..txs).map(TxIndex::from_usize).collect(), tasks: txs, ..Self::default() }
     }
 
+    /// The plan without predicted conflicts: all transactions are ready, and start in `order`, which holds each once.
+    pub fn in_order(order: Vec<TxIndex>) -> Self {
+        Self { tasks: order.len(), ready: order, ..Self::default() }
+    }
+
     /// The plan for a block that is committed up to `start`: whoever has no attempt runs, in block order.
     pub fn of_missing(start: TxIndex, has_attempt: &[bool]) -> Self {
         let missing = (start.as_usize()..has_attempt.len()).filter(|at| !has_attempt[*at]);

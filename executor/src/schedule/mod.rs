@@ -10,6 +10,7 @@
 //! No lock is held during a run. No finished transaction is forgotten: finishing stores the attempt before it looks for the
 //! committer, and putting back looks for a finished next transaction afterwards; the committer's mutex orders the two.
 
+mod affinity;
 mod cursor;
 #[cfg(test)]
 mod model;
@@ -20,6 +21,7 @@ use crate::{
     sync::{Mutex, spin_loop, yield_now},
     types::TxIndex,
 };
+pub use affinity::{cores, pin_to_core};
 use cursor::{Cancel, CommitCursor, Dispenser, Unstarted, Waiting};
 pub use pool::Pool;
 use std::{cmp::Reverse, collections::BinaryHeap, ops::ControlFlow};
@@ -57,6 +59,40 @@ pub(crate) trait Steps: Sync {
     }
 }
 
+/// One place a transaction for its finished run; kept from block to block, because touching fresh memory costs more than
+/// running a plain transfer.
+#[derive(Debug)]
+pub(crate) struct Slots<A>(Vec<Mutex<Option<A>>>);
+
+impl<A> Default for Slots<A> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<A> Slots<A> {
+    /// Empty places for `txs` transactions.
+    pub(crate) fn reset(&mut self, txs: usize) {
+        self.0.iter_mut().for_each(|slot| *slot.get_mut() = None);
+        self.0.resize_with(txs, Mutex::default);
+    }
+
+    /// Puts a finished run in its place.
+    pub(crate) fn set(&mut self, index: TxIndex, attempt: A) {
+        *self.0[index.as_usize()].get_mut() = Some(attempt);
+    }
+
+    /// Takes a finished run from its place; `None` also for a transaction that the block does not have.
+    pub(crate) fn take(&mut self, index: TxIndex) -> Option<A> {
+        self.0.get_mut(index.as_usize())?.get_mut().take()
+    }
+
+    /// For each transaction whether it has a finished run.
+    pub(crate) fn filled(&mut self) -> Vec<bool> {
+        self.0.iter_mut().map(|slot| slot.get_mut().is_some()).collect()
+    }
+}
+
 /// One block's schedule, shared by its workers.
 pub(crate) struct Schedule<'a, S: Steps> {
     steps: &'a S,
@@ -65,7 +101,7 @@ pub(crate) struct Schedule<'a, S: Steps> {
     waiting: Vec<Waiting>,
     released: Mutex<BinaryHeap<(u64, Reverse<TxIndex>)>>,
     unstarted: Unstarted,
-    finished: Vec<Mutex<Option<S::Attempt>>>,
+    finished: Slots<S::Attempt>,
     committed: CommitCursor,
     committer: Mutex<Option<S::Committer>>,
     cancel: Cancel,
@@ -78,13 +114,13 @@ impl<S: Steps> std::fmt::Debug for Schedule<'_, S> {
 }
 
 impl<'a, S: Steps> Schedule<'a, S> {
-    /// A schedule of `plan` from `start` on, below which all is committed. `ready` holds the attempts that exist already, one
-    /// entry a transaction of the block; the plan runs the others.
+    /// A schedule of `plan` from `start` on, below which all is committed. `finished` has a place for each transaction
+    /// of the block, and holds the attempts that exist already; the plan runs the others.
     pub(crate) fn new(
         steps: &'a S,
         plan: &'a Plan,
         start: TxIndex,
-        ready: Vec<Option<S::Attempt>>,
+        finished: Slots<S::Attempt>,
         committer: S::Committer,
     ) -> Self {
         Self {
@@ -94,7 +130,7 @@ impl<'a, S: Steps> Schedule<'a, S> {
             waiting: plan.predecessors().iter().map(|count| Waiting::new(*count)).collect(),
             released: Mutex::default(),
             unstarted: Unstarted::new(plan.tasks()),
-            finished: ready.into_iter().map(Mutex::new).collect(),
+            finished,
             committed: CommitCursor::new(start),
             committer: Mutex::new(Some(committer)),
             cancel: Cancel::new(),
@@ -125,13 +161,13 @@ impl<'a, S: Steps> Schedule<'a, S> {
 
     /// Whether every transaction was committed.
     pub(crate) fn is_complete(&self) -> bool {
-        self.committed.get() == self.finished.len()
+        self.committed.get() == self.finished.0.len()
     }
 
     /// After all workers have returned: the committer, or `None` if a worker panicked while merging, and the attempts that
     /// were not committed.
-    pub(crate) fn into_parts(self) -> (Option<S::Committer>, Vec<Option<S::Attempt>>) {
-        (self.committer.into_inner(), self.finished.into_iter().map(Mutex::into_inner).collect())
+    pub(crate) fn into_parts(self) -> (Option<S::Committer>, Slots<S::Attempt>) {
+        (self.committer.into_inner(), self.finished)
     }
 
     fn next_task(&self) -> Option<TxIndex> {
@@ -144,7 +180,7 @@ impl<'a, S: Steps> Schedule<'a, S> {
     }
 
     fn finish(&self, index: TxIndex, attempt: S::Attempt) {
-        *self.finished[index.as_usize()].lock() = Some(attempt);
+        *self.finished.0[index.as_usize()].lock() = Some(attempt);
         for successor in self.plan.successors(index) {
             if self.waiting[successor.as_usize()].release() {
                 self.released.lock().push((self.plan.priority(*successor), Reverse(*successor)));
@@ -168,7 +204,7 @@ impl<'a, S: Steps> Schedule<'a, S> {
     fn commit_finished(&self, state: &mut S::Worker, committer: &mut S::Committer) -> ControlFlow<()> {
         loop {
             let next = self.committed.get();
-            let Some(slot) = self.finished.get(next) else { return ControlFlow::Continue(()) };
+            let Some(slot) = self.finished.0.get(next) else { return ControlFlow::Continue(()) };
             let Some(attempt) = slot.lock().take() else { return ControlFlow::Continue(()) };
             let index = TxIndex::from_usize(next);
             self.steps.commit(state, committer, index, attempt)?;
@@ -177,7 +213,7 @@ impl<'a, S: Steps> Schedule<'a, S> {
     }
 
     fn next_is_finished(&self) -> bool {
-        self.finished.get(self.committed.get()).is_some_and(|slot| slot.lock().is_some())
+        self.finished.0.get(self.committed.get()).is_some_and(|slot| slot.lock().is_some())
     }
 }
 

@@ -4,7 +4,7 @@
 //! model checker; without it, on real threads, many times.
 //! Invariant checked: each transaction is committed once, in order, and the final state is that of running them in order.
 
-use super::{Schedule, Steps};
+use super::{Schedule, Slots, Steps};
 use crate::{partition::Plan, sync::Mutex, types::TxIndex};
 use std::ops::ControlFlow;
 
@@ -84,8 +84,9 @@ fn plan(predecessors: &[&[u32]]) -> Plan {
 fn check_once(scripts: &[Script], plan: &Plan, workers: usize, invalid_at: Option<usize>) {
     let published = Mutex::new(vec![[None; CELLS]; scripts.len()]);
     let steps = Scripted { scripts: scripts.to_vec(), published, invalid_at };
-    let ready = scripts.iter().map(|_| None).collect();
-    let schedule = Schedule::new(&steps, plan, TxIndex(0), ready, Ledger::default());
+    let mut slots = Slots::default();
+    slots.reset(scripts.len());
+    let schedule = Schedule::new(&steps, plan, TxIndex(0), slots, Ledger::default());
     scope(|worker| schedule.work(worker), workers);
     let complete = schedule.is_complete();
     let ledger = schedule.into_parts().0.expect("nobody panicked");
@@ -168,8 +169,10 @@ fn attempts_from_before_are_committed_without_a_run() {
     let published = Mutex::new(vec![[None; CELLS]; CHAIN.len()]);
     let steps = Scripted { scripts: CHAIN.to_vec(), published, invalid_at: None };
     let plan = Plan::default();
-    let ready = CHAIN.iter().map(|_| Some(Seen(0))).collect();
-    let schedule = Schedule::new(&steps, &plan, TxIndex(0), ready, Ledger::default());
+    let mut slots = Slots::default();
+    slots.reset(CHAIN.len());
+    (0..CHAIN.len()).for_each(|at| slots.set(TxIndex::from_usize(at), Seen(0)));
+    let schedule = Schedule::new(&steps, &plan, TxIndex(0), slots, Ledger::default());
     schedule.work(0);
     assert!(schedule.is_complete());
     let ledger = schedule.into_parts().0.expect("nobody panicked");

@@ -15,7 +15,12 @@ mod record;
 mod run;
 
 use crate::{
-    env::PreparedBlock, error::ExecuteError, executor::pays_in_parallel, partition::ConflictGraph, types::Block,
+    env::PreparedBlock,
+    error::ExecuteError,
+    executor::pays_in_parallel,
+    partition::ConflictGraph,
+    predict::Declared,
+    types::{Block, TxIndex},
 };
 use clock::Nanos;
 use revm::DatabaseRef;
@@ -39,6 +44,9 @@ pub struct Recording {
     /// What is done once a block.
     around: Nanos,
     graph: ConflictGraph,
+    declared: Declared,
+    /// In which order the executor would start the transactions if nothing else is known.
+    order: Vec<TxIndex>,
     /// Whether the executor would run the block in parallel by choice.
     is_parallel: bool,
 }
@@ -78,7 +86,9 @@ impl Recording {
     ) -> Result<Self, ExecuteError> {
         let is_parallel = pays_in_parallel(prepared, block.header.gas_used);
         let record::Times { txs, around, graph } = record::record(block, prepared, parent, passes)?;
-        Ok(Self { txs, around, graph, is_parallel })
+        let declared = Declared::of(prepared);
+        let order = declared.order(prepared, TxIndex(0));
+        Ok(Self { txs, around, graph, declared, order, is_parallel })
     }
 
     /// The same block with every time stretched or shortened alike, so that one worker takes `one_worker`: stopwatches cost time,
@@ -128,14 +138,14 @@ impl Recording {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::TxIndex;
-
     /// Transactions of 1,000 ns and commits of 10 ns.
     fn recording(predecessors: &[&[u32]]) -> Recording {
         let before = predecessors.iter().map(|before| before.iter().copied().map(TxIndex).collect()).collect();
         let tx = Recorded { run: 1_000, commit: 10, runs_again: false };
         let graph = ConflictGraph::from_predecessors(before);
-        Recording { txs: vec![tx; predecessors.len()], around: 100, graph, is_parallel: true }
+        let order = (0..predecessors.len()).map(TxIndex::from_usize).collect();
+        let txs = vec![tx; predecessors.len()];
+        Recording { txs, around: 100, graph, declared: Declared::default(), order, is_parallel: true }
     }
 
     #[track_caller]

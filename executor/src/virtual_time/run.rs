@@ -9,25 +9,30 @@ use super::{
     clock::{Clock, Nanos, Turn},
 };
 use crate::{
-    contention::Contention,
-    merge::Taken,
+    contention::{Contention, HotGroups},
     partition::Plan,
-    schedule::{Schedule, Steps},
+    schedule::{Schedule, Slots, Steps},
     sync::Mutex,
     types::TxIndex,
 };
 use std::{ops::ControlFlow, thread, time::Duration};
 
 /// A run on its way to merge.
-#[derive(Clone, Copy, Debug)]
-struct Delivered {
-    stale: bool,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Delivered {
+    /// It holds.
+    Holds,
+    /// It is thrown away.
+    Stale,
+    /// It was not run ahead, because that would not have paid.
+    Skipped,
 }
 
 struct Job<'a> {
     recording: &'a Recording,
     clock: &'a Clock,
     published: &'a Mutex<Vec<bool>>,
+    groups: &'a HotGroups,
 }
 
 /// What the committer knows and counts.
@@ -53,13 +58,17 @@ impl<'a> Steps for Job<'a> {
     }
 
     fn run(&self, turn: &mut Turn<'a>, index: TxIndex) -> Delivered {
+        if self.groups.is_hopeless(index) {
+            return Delivered::Skipped;
+        }
         let stale = self.reads_too_early(index);
         turn.work(self.recording.txs[index.as_usize()].run);
         // A run that will be made again publishes then: what it does now is refused, or not published.
         if !self.recording.txs[index.as_usize()].runs_again {
             self.publish(index);
         }
-        Delivered { stale }
+        self.groups.note_done(index);
+        if stale { Delivered::Stale } else { Delivered::Holds }
     }
 
     fn commit(
@@ -89,12 +98,19 @@ impl Job<'_> {
     /// Commits the next transaction and says how long that takes, a second run included.
     fn commit_time(&self, writer: &mut Writer, index: TxIndex, delivered: Option<Delivered>) -> Nanos {
         let recorded = &self.recording.txs[index.as_usize()];
-        let stale = delivered.is_none_or(|delivered| delivered.stale);
+        let ran_ahead = matches!(delivered, Some(Delivered::Holds | Delivered::Stale));
+        let stale = delivered != Some(Delivered::Holds);
         let again = stale || recorded.runs_again;
         writer.next = TxIndex(index.0 + 1);
-        writer.incarnations += u64::from(delivered.is_some()) + u64::from(again);
-        writer.aborted += u64::from(delivered.is_some() && again);
-        writer.contention.note(if again { Taken::RunAgain } else { Taken::AsDelivered });
+        writer.incarnations += u64::from(ran_ahead) + u64::from(again);
+        writer.aborted += u64::from(ran_ahead && again);
+        if again {
+            self.groups.note_done(index);
+        }
+        if ran_ahead {
+            writer.contention.note(again);
+            self.groups.note(index, again);
+        }
         // Where the recorded commit was itself a second run, it has the time of one already.
         recorded.commit + if stale && !recorded.runs_again { recorded.run } else { 0 }
     }
@@ -105,12 +121,14 @@ pub(super) fn run(recording: &Recording, cores: usize, wake: Nanos) -> Virtual {
     let txs = recording.txs.len();
     let published = Mutex::new(vec![false; txs]);
     let (mut writer, mut now) = (Writer::default(), 0);
-    let (mut plan, mut ready) = (Plan::in_block_order(txs), vec![None; txs]);
+    let groups = HotGroups::new(recording.declared.clone(), txs);
+    let (mut plan, mut slots) = (Plan::in_order(recording.order.clone()), Slots::default());
+    slots.reset(txs);
     loop {
         let start = |core: usize| now + if core == 0 { 0 } else { wake };
         let clock = Clock::new((0..cores).map(start));
-        let job = Job { recording, clock: &clock, published: &published };
-        let schedule = Schedule::new(&job, &plan, writer.next, ready, writer);
+        let job = Job { recording, clock: &clock, published: &published, groups: &groups };
+        let schedule = Schedule::new(&job, &plan, writer.next, slots, writer);
         thread::scope(|scope| {
             for core in 0..cores {
                 let schedule = &schedule;
@@ -120,19 +138,21 @@ pub(super) fn run(recording: &Recording, cores: usize, wake: Nanos) -> Virtual {
         now = clock.end();
         let complete = schedule.is_complete();
         let (left, attempts) = schedule.into_parts();
-        (writer, ready) = (left.expect("nothing in a virtual run panics"), attempts);
+        (writer, slots) = (left.expect("nothing in a virtual run panics"), attempts);
         if complete {
             break;
         }
         // As `parallel` does where running ahead did not pay.
         for _ in 0..writer.contention.next_stretch() {
             let index = writer.next;
-            let Some(slot) = ready.get_mut(index.as_usize()) else { break };
-            let delivered = slot.take();
+            if index.as_usize() == txs {
+                break;
+            }
+            let delivered = slots.take(index);
             now += job.commit_time(&mut writer, index, delivered);
             job.publish(index);
         }
-        plan = Plan::of_missing(writer.next, &ready.iter().map(Option::is_some).collect::<Vec<_>>());
+        plan = Plan::of_missing(writer.next, &slots.filled());
     }
     let Writer { incarnations, aborted, .. } = writer;
     Virtual { time: Duration::from_nanos(now + recording.around), incarnations, aborted }

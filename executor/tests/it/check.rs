@@ -29,7 +29,7 @@ pub(crate) fn prepare(rules: Rules, block: &Block) -> PreparedBlock {
 pub(crate) fn executor(workers: usize, predict: Predict) -> BlockExecutor {
     let threads = NonZeroUsize::new(workers).unwrap();
     let block_access_list = workers % 2 == 1;
-    let config = Config { threads, mode: Mode::Parallel, predict, block_access_list, timeline: false };
+    let config = Config { threads, mode: Mode::Parallel, predict, block_access_list, timeline: false, pins: false };
     BlockExecutor::new(config).unwrap()
 }
 

@@ -56,7 +56,7 @@ where
         let got = case.execute(factory.clone()).expect("a valid block");
         assert_eq!(difference(&want, &got), None, "{name}, EVM factory");
 
-        let pool = Pool::new(workers(count)).unwrap();
+        let pool = Pool::new(workers(count), false).unwrap();
         let factory = case.factory(EthEvmFactory::default());
         let block = HostBlock { env: case.env(), context: case.context(), txs: &case.txs };
         let driven = drive_block(&factory, &pool, block, &*case.parent).expect("a valid block");

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// How long a trial takes, to the end of the transaction that is running then: less than a worker takes to wake.
 const TRIAL: Duration = Duration::from_micros(30);
 /// Work that must be left for other workers to pay.
-const LEFT_MIN: Duration = Duration::from_micros(400);
+const LEFT_MIN: Duration = Duration::from_micros(700);
 
 /// A trial under way.
 #[derive(Debug)]

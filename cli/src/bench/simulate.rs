@@ -14,12 +14,14 @@ use super::{
 };
 use crate::{clock::time, ending::one_line, engine};
 use laminar_executor::{
-    BlockExecutor, Config, Knowledge, Mode, Predict, schedule::Pool, sequential, virtual_time::Recording,
+    BlockExecutor, Config, Knowledge, Mode, Predict,
+    schedule::{self, Pool},
+    sequential,
+    virtual_time::Recording,
 };
 use std::{
     num::NonZeroUsize,
     sync::Mutex,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -44,8 +46,8 @@ impl Simulator {
     /// # Errors
     /// The system gives no more threads.
     pub(super) fn new(cores: &[NonZeroUsize], setup: &Setup) -> anyhow::Result<Self> {
-        let there = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let config = |threads, mode| Config { threads, mode, predict: Predict::None, ..Config::default() };
+        let there = cores_there();
+        let config = |threads, mode| Config { threads, mode, predict: Predict::None, pins: true, ..Config::default() };
         let real = cores.iter().filter(|cores| **cores <= there);
         Ok(Self {
             cores: cores.to_vec(),
@@ -123,9 +125,14 @@ pub(super) const fn is_simulated(spec: &Spec) -> bool {
     matches!(spec.work, Work::Mainnet(engine::Prediction::None) | Work::Generated(_))
 }
 
+/// The cores that this process may use, whatever this thread is pinned to.
+fn cores_there() -> NonZeroUsize {
+    NonZeroUsize::new(schedule::cores().len()).unwrap_or(NonZeroUsize::MIN)
+}
+
 /// What it takes until a second worker begins; zero on a machine that has one core.
 fn wake_time() -> anyhow::Result<Duration> {
-    let two = thread::available_parallelism().map_or(1, usize::from).min(2);
+    let two = cores_there().get().min(2);
     let pool = Pool::new(NonZeroUsize::new(two).unwrap_or(NonZeroUsize::MIN), true)?;
     let mut times: Vec<_> = (0..WAKES)
         .map(|_| {

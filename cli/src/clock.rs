@@ -29,6 +29,22 @@ fn processor_ms() -> f64 {
     time.tv_sec as f64 * 1e3 + time.tv_nsec as f64 / 1e6
 }
 
+/// Time since something began.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Begins now.
+    pub(crate) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Seconds since it began.
+    pub(crate) fn elapsed_s(self) -> f64 {
+        self.0.elapsed().as_secs_f64()
+    }
+}
+
 /// Repeated measurements of one step.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Samples(Vec<Took>);

@@ -54,7 +54,8 @@ pub(crate) enum Prediction {
     Bal,
 }
 
-fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
+/// A number of threads within bounds.
+pub(crate) fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
     let threads: NonZeroUsize = text.parse().map_err(|_| format!("expected a number from 1 to {THREADS_MAX}"))?;
     if threads.get() > THREADS_MAX {
         return Err(format!("expected at most {THREADS_MAX}"));

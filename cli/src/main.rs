@@ -10,6 +10,7 @@ mod clock;
 mod db;
 mod ending;
 mod engine;
+mod import;
 mod record;
 mod replay;
 mod report;
@@ -54,6 +55,8 @@ enum Command {
     Bench(bench::Args),
     /// Make blocks with witnesses from an Ethereum node, for `replay`.
     Record(record::Args),
+    /// Import blocks into a store on disk, with every check.
+    Import(import::Args),
     /// Look into a store on disk: sizes, integrity, history.
     Db(db::Args),
 }
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(&args, verbosity),
         Command::Bench(args) => bench::run(&args, verbosity),
         Command::Record(args) => record::run(&args),
+        Command::Import(args) => import::run(&args, verbosity),
         Command::Db(args) => db::run(&args),
     };
     match ended {

@@ -5,7 +5,8 @@ use super::command::laminar;
 use serde_json::Value;
 use std::{env, path::PathBuf};
 
-fn archive(name: &str) -> Option<PathBuf> {
+/// The path of an archive, if it is there.
+pub(crate) fn archive(name: &str) -> Option<PathBuf> {
     let data = env::var_os("LAMINAR_DATA").map(PathBuf::from);
     let default = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data"));
     let path = data.unwrap_or_else(default).join(name);

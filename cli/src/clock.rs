@@ -1,6 +1,6 @@
 //! Wall time and processor time of a piece of work, and medians of them.
 //!
-//! Place in the flow: below replay; the only place that reads a clock.
+//! Place in the flow: below replay and import.
 //! Invariant: processor time is that of all threads of the process, so nothing else may run while work is timed.
 
 use rustix::time::{ClockId, clock_gettime};

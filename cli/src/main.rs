@@ -11,6 +11,7 @@ mod db;
 mod ending;
 mod engine;
 mod import;
+mod node;
 mod record;
 mod replay;
 mod report;
@@ -53,6 +54,8 @@ enum Command {
     Test(test::Args),
     /// Measure workloads and mainnet blocks against lean sequential revm.
     Bench(bench::Args),
+    /// Run a local development chain behind JSON-RPC.
+    Node(node::Args),
     /// Make blocks with witnesses from an Ethereum node, for `replay`.
     Record(record::Args),
     /// Import blocks into a store on disk, with every check.
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args, verbosity),
         Command::Test(args) => test::run(&args, verbosity),
         Command::Bench(args) => bench::run(&args, verbosity),
+        Command::Node(args) => node::run(&args, verbosity),
         Command::Record(args) => record::run(&args),
         Command::Import(args) => import::run(&args, verbosity),
         Command::Db(args) => db::run(&args),

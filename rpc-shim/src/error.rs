@@ -195,6 +195,13 @@ const ERROR: &[u8] = &hex!("08c379a0");
 /// Selector of `Panic(uint256)`.
 const PANIC: &[u8] = &hex!("4e487b71");
 
+/// The store failed, which says nothing about the call.
+impl From<laminar_state_db::StoreError> for RpcError {
+    fn from(error: laminar_state_db::StoreError) -> Self {
+        Self::internal(&error)
+    }
+}
+
 /// What `Error(string)` and `Panic(uint256)` say; nothing for other data.
 fn revert_reason(output: &[u8]) -> Option<String> {
     let (selector, body) = output.split_at_checked(4)?;

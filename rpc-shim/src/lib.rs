@@ -10,6 +10,8 @@
 //! | `call` | calls on a state: overrides, gas estimation, access lists, simulated blocks |
 //! | `trace` | traces of transactions and calls, from running them again |
 //! | `convert` | between the wire's forms and ours |
+//! | `gas_oracle` | which tip to suggest |
+//! | `filters` | what happened since a client last asked |
 //! | `api` | the JSON-RPC methods, one file a namespace |
 //! | `engine` | the Engine API's rules: payload to block, answer to status |
 //! | `server` | transports: HTTP and WebSocket, limits, tokens |
@@ -28,6 +30,10 @@ pub mod call;
 pub mod trace;
 
 mod convert;
+
+mod gas_oracle;
+
+mod filters;
 
 pub mod api;
 

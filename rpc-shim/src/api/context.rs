@@ -7,6 +7,8 @@
 use crate::{
     dev::Dev,
     error::{Code, RpcError},
+    filters::Filters,
+    gas_oracle::GasOracle,
     node::Node,
     pool::{Pool, Settings},
 };
@@ -27,6 +29,8 @@ pub struct Context {
     pub dev: Option<Arc<Dev>>,
     /// What one call may ask for.
     pub limits: Arc<Limits>,
+    pub(crate) gas_oracle: Arc<GasOracle>,
+    pub(crate) filters: Arc<Filters>,
     heavy: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
 }
@@ -112,7 +116,8 @@ impl Context {
         let waiting = Arc::new(Semaphore::new(limits.waiting_max.max(1)));
         let head = node.pool_head().expect("a node keeps the state of its head");
         let pool = Arc::new(Pool::new(Settings::default(), head));
-        Self { node, pool, dev: None, limits: Arc::new(limits), heavy, waiting }
+        let (gas_oracle, filters) = (Arc::default(), Arc::default());
+        Self { node, pool, dev: None, limits: Arc::new(limits), gas_oracle, filters, heavy, waiting }
     }
 
     /// The same with a pool that others know too.

@@ -6,6 +6,8 @@ use super::{Args, Context, Deadline, method};
 use crate::{convert::StorageKey, error::RpcError};
 use alloy_eips::BlockId;
 use alloy_primitives::{Address, B256, Bytes, U64, U256};
+use alloy_rpc_types_eth::{AccountInfo, EIP1186AccountProofResponse, EIP1186StorageProof};
+use alloy_serde::JsonStorageKey;
 use jsonrpsee::{RpcModule, core::RegisterMethodError};
 use laminar_state_db::Account;
 use std::collections::BTreeMap;
@@ -18,7 +20,9 @@ pub(crate) fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMe
     method::quick(module, "eth_getTransactionCount", transaction_count)?;
     method::quick(module, "eth_getCode", code)?;
     method::quick(module, "eth_getStorageAt", storage_at)?;
-    method::heavy(module, "eth_getStorageValues", storage_values)
+    method::heavy(module, "eth_getStorageValues", storage_values)?;
+    method::quick(module, "eth_getAccountInfo", account_info)?;
+    method::heavy(module, "eth_getProof", proof)
 }
 
 fn account(context: &Context, address: Address, block: Option<BlockId>) -> Result<Account, RpcError> {
@@ -32,12 +36,7 @@ fn balance(context: &Context, args: Args<'_>) -> Result<U256, RpcError> {
 }
 
 fn transaction_count(context: &Context, args: Args<'_>) -> Result<U64, RpcError> {
-    let (address, block) = args.read::<(Address, Option<BlockId>)>()?;
-    if block.is_some_and(|block| block.is_pending())
-        && let Some(next) = context.pool.next_nonce(&address)
-    {
-        return Ok(U64::from(next));
-    }
+    let (address, block) = args.read()?;
     Ok(U64::from(account(context, address, block)?.nonce))
 }
 
@@ -75,4 +74,40 @@ fn storage_values(context: &Context, args: Args<'_>, deadline: Deadline) -> Resu
         Ok((address, values.collect::<Result<_, RpcError>>()?))
     };
     asked.into_iter().map(read).collect()
+}
+
+/// Balance, nonce and code at once, which saves forking clients two calls.
+fn account_info(context: &Context, args: Args<'_>) -> Result<AccountInfo, RpcError> {
+    let (address, block) = args.read::<(Address, Option<BlockId>)>()?;
+    let state = context.node.state_at(block.unwrap_or_default())?;
+    let account = state.account(address)?.unwrap_or_default();
+    let code = state.code(account.code_hash)?.original_bytes();
+    Ok(AccountInfo { balance: account.balance, nonce: account.nonce, code })
+}
+
+fn proof(context: &Context, args: Args<'_>, _: Deadline) -> Result<EIP1186AccountProofResponse, RpcError> {
+    let (address, keys, block) = args.read::<(Address, Vec<StorageKey>, Option<BlockId>)>()?;
+    if keys.len() > SLOTS_MAX {
+        return Err(RpcError::params(format_args!("too many keys (max {SLOTS_MAX}), found {}", keys.len())));
+    }
+    let state = context.node.state_at(block.unwrap_or_default())?;
+    let slots: Vec<U256> = keys.iter().map(|key| key.slot).collect();
+    let proof = state.proof(&address, &slots)?;
+    let account = proof.account.unwrap_or_default();
+    // A whole word is written back as one, a short key as a quantity.
+    let written = |key: &StorageKey| {
+        if key.is_word { JsonStorageKey::Hash(key.slot.into()) } else { JsonStorageKey::Number(key.slot) }
+    };
+    let storage_proof = keys.iter().zip(proof.slots);
+    Ok(EIP1186AccountProofResponse {
+        address,
+        balance: account.balance,
+        code_hash: account.code_hash,
+        nonce: account.nonce,
+        storage_hash: proof.storage_root,
+        account_proof: proof.nodes,
+        storage_proof: storage_proof
+            .map(|(key, slot)| EIP1186StorageProof { key: written(key), value: slot.value, proof: slot.nodes })
+            .collect(),
+    })
 }

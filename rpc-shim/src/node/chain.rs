@@ -180,6 +180,13 @@ impl Node {
         self.tree.read().len()
     }
 
+    /// What became of the canonical branch since `hash` was its head; `None` if the block is not known.
+    pub fn since(&self, hash: &B256) -> Option<HeadChange> {
+        let tree = self.tree.read();
+        tree.get(hash)?;
+        Some(tree.route(*hash, tree.head().hash()))
+    }
+
     /// Every change of the head from now on.
     pub fn subscribe_heads(&self) -> broadcast::Receiver<Arc<HeadChange>> {
         self.heads.subscribe()

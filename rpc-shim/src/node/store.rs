@@ -5,7 +5,7 @@
 //! branch.
 
 use alloy_primitives::{Address, B256, U256, map::B256Map};
-use laminar_state_db::{Account, BlockChanges, MemoryState, MemoryStateError};
+use laminar_state_db::{Account, AccountProof, BlockChanges, BlockData, MemoryState, MemoryStateError};
 use parking_lot::RwLock;
 use revm::{bytecode::Bytecode, database_interface::DatabaseRef, state::AccountInfo};
 use std::sync::Arc;
@@ -85,6 +85,16 @@ impl StateView {
     /// The backend failed.
     pub fn slot(&self, address: Address, slot: U256) -> Result<U256, StoreError> {
         Ok(self.state.slot(&address, &slot))
+    }
+
+    /// The account and the slots with their proofs (EIP-1186).
+    ///
+    /// # Errors
+    /// The backend failed.
+    pub fn proof(&self, address: &Address, slots: &[U256]) -> Result<AccountProof, laminar_state_db::StoreError> {
+        // The whole state becomes a store of one block, which knows how to prove.
+        let store = laminar_state_db::Store::memory(MemoryState::clone(&self.state), BlockData::default())?;
+        store.view_at(&B256::ZERO)?.proof(address, slots)
     }
 
     /// The code with a hash.

@@ -144,7 +144,7 @@ impl BlockTree {
     }
 
     /// The way between two known blocks over their last common ancestor.
-    fn route(&self, from: B256, to: B256) -> HeadChange {
+    pub(super) fn route(&self, from: B256, to: B256) -> HeadChange {
         let mut route = HeadChange::default();
         let (mut left, mut right) = (self.get(&from), self.get(&to));
         while let (Some(a), Some(b)) = (left, right) {

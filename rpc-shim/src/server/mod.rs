@@ -8,3 +8,7 @@ pub mod auth;
 mod engine;
 
 pub use engine::serve_engine;
+
+mod public;
+
+pub use public::{Settings, namespaces, serve};

@@ -7,6 +7,7 @@ mod auth;
 mod build;
 mod calls;
 mod chain;
+mod compat;
 mod data;
 mod dev;
 mod engine;

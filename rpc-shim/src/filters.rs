@@ -1,0 +1,123 @@
+//! Filters that clients poll.
+//!
+//! Place in the flow: below `eth_newFilter` and its family.
+//! Invariant: a filter remembers the head that its client saw last; what happened since is read from the tree, so that nothing is
+//! missed and nothing is kept for a client that does not ask. One that is not asked for [`LIFE`] is forgotten.
+
+use crate::{
+    convert::block_logs,
+    error::{Code, RpcError},
+    node::{BlockRecord, Node},
+};
+use alloy_primitives::{B256, U64, map::HashMap};
+use alloy_rpc_types_eth::{Filter, FilterChanges, Log};
+use parking_lot::Mutex;
+use std::time::{Duration, Instant};
+
+/// How long a filter lives without being asked.
+const LIFE: Duration = Duration::from_secs(300);
+/// Filters at a time.
+const FILTERS_MAX: usize = 10_000;
+
+/// The installed filters.
+#[derive(Debug, Default)]
+pub(crate) struct Filters(Mutex<Installed>);
+
+#[derive(Debug, Default)]
+struct Installed {
+    by_id: HashMap<u64, Entry>,
+    last: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    kind: Kind,
+    /// The head when the client asked last.
+    seen: B256,
+    asked: Instant,
+}
+
+/// What a filter tells of.
+#[derive(Clone, Debug)]
+pub(crate) enum Kind {
+    /// Hashes of new blocks.
+    Blocks,
+    /// Logs that fit.
+    Logs(Box<Filter>),
+    /// Hashes of transactions that arrive.
+    Transactions,
+}
+
+impl Filters {
+    /// Installs a filter; its id.
+    ///
+    /// # Errors
+    /// -32005 if there are too many.
+    pub(crate) fn install(&self, node: &Node, kind: Kind) -> Result<U64, RpcError> {
+        let (seen, asked) = (node.head().hash(), Instant::now());
+        let mut installed = self.0.lock();
+        if installed.by_id.len() >= FILTERS_MAX {
+            installed.by_id.retain(|_, entry| entry.asked.elapsed() < LIFE);
+        }
+        if installed.by_id.len() >= FILTERS_MAX {
+            return Err(RpcError::new(Code::LimitExceeded, format_args!("too many filters (max {FILTERS_MAX})")));
+        }
+        installed.last += 1;
+        let id = installed.last;
+        installed.by_id.insert(id, Entry { kind, seen, asked });
+        Ok(U64::from(id))
+    }
+
+    /// Forgets a filter; whether there was one.
+    pub(crate) fn uninstall(&self, id: U64) -> bool {
+        self.0.lock().by_id.remove(&id.to()).is_some()
+    }
+
+    /// The query of a filter for logs.
+    ///
+    /// # Errors
+    /// -32000 if there is no such filter.
+    pub(crate) fn query(&self, id: U64) -> Result<Filter, RpcError> {
+        match self.0.lock().by_id.get(&id.to()).map(|entry| &entry.kind) {
+            Some(Kind::Logs(filter)) => Ok(Filter::clone(filter)),
+            _ => Err(unknown()),
+        }
+    }
+
+    /// What happened since the client asked last.
+    ///
+    /// # Errors
+    /// -32000 if there is no such filter.
+    pub(crate) fn changes(&self, node: &Node, id: U64) -> Result<FilterChanges, RpcError> {
+        let (kind, seen) = {
+            let mut installed = self.0.lock();
+            let entry = installed.by_id.get_mut(&id.to()).filter(|entry| entry.asked.elapsed() < LIFE);
+            let entry = entry.ok_or_else(unknown)?;
+            entry.asked = Instant::now();
+            (entry.kind.clone(), std::mem::replace(&mut entry.seen, node.head().hash()))
+        };
+        let change = node.since(&seen).unwrap_or_default();
+        Ok(match kind {
+            Kind::Blocks => FilterChanges::Hashes(change.added.iter().map(|record| record.hash()).collect()),
+            Kind::Transactions => FilterChanges::Hashes(Vec::new()),
+            Kind::Logs(filter) => {
+                let removed = change.removed.iter().flat_map(|record| matching(&filter, record, true));
+                let added = change.added.iter().flat_map(|record| matching(&filter, record, false));
+                FilterChanges::Logs(removed.chain(added).collect())
+            }
+        })
+    }
+}
+
+fn unknown() -> RpcError {
+    RpcError::server("filter not found")
+}
+
+/// The logs of a block that fit a filter's addresses and topics.
+pub(crate) fn matching(filter: &Filter, record: &BlockRecord, removed: bool) -> Vec<Log> {
+    if !filter.matches_bloom(record.header.logs_bloom) {
+        return Vec::new();
+    }
+    let fits = |log: &Log| filter.matches_address(log.inner.address) && filter.matches_topics(log.topics());
+    block_logs(record, removed).filter(fits).collect()
+}

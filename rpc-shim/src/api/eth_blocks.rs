@@ -4,7 +4,7 @@
 //! Invariant: what does not exist is `null`, not an error; only the tags `safe` and `finalized` before any fork choice are an error,
 //! as in geth.
 
-use super::{Args, Context, Deadline, method};
+use super::{Args, Context, Deadline, method, txpool};
 use crate::{
     convert::{self, Detail, RpcBlock, RpcTransaction},
     error::{Code, RpcError},
@@ -121,7 +121,8 @@ fn uncle_by_number(context: &Context, args: Args<'_>) -> Result<Option<RpcBlock>
 
 fn transaction_by_hash(context: &Context, args: Args<'_>) -> Result<Option<RpcTransaction>, RpcError> {
     let (hash,) = args.read::<(B256,)>()?;
-    Ok(context.node.transaction(&hash).and_then(|(record, index)| convert::transaction(&record, index)))
+    let mined = context.node.transaction(&hash).and_then(|(record, index)| convert::transaction(&record, index));
+    Ok(mined.or_else(|| context.pool.get(&hash).map(|tx| txpool::pending(&tx))))
 }
 
 fn transaction_by_block_hash(context: &Context, args: Args<'_>) -> Result<Option<RpcTransaction>, RpcError> {

@@ -4,15 +4,16 @@
 //! Invariant: a hash that is answered is in the pool or already mined. Only accounts of the chain itself, and those that it
 //! impersonates, are sent from without a signature.
 
-use super::{Args, Context, method};
+use super::{Args, Context, Deadline, eth_call, method};
 use crate::{
+    call::{self, Call},
     convert::Quantity,
     dev::Dev,
     error::{Code, RpcError},
     pool::{Origin, PoolError, Pooled},
 };
 use alloy_consensus::{SignableTransaction, TypedTransaction};
-use alloy_eips::eip2718::Encodable2718;
+use alloy_eips::{BlockId, eip2718::Encodable2718};
 use alloy_primitives::{Address, B256, Bytes, TxKind};
 use alloy_rpc_types_eth::TransactionRequest;
 use jsonrpsee::{RpcModule, core::RegisterMethodError, types::ErrorObjectOwned};
@@ -41,9 +42,13 @@ pub(crate) fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMe
 
 /// The methods that need the accounts of a development chain.
 pub(crate) fn register_dev(module: &mut RpcModule<Context>) -> Result<(), RegisterMethodError> {
-    method::heavy(module, "eth_sendTransaction", |context, args, _| send(context, &args, Signer::Own))?;
-    method::heavy(module, "eth_sendUnsignedTransaction", |context, args, _| send(context, &args, Signer::Nobody))?;
-    method::quick(module, "eth_signTransaction", sign_transaction)?;
+    method::heavy(module, "eth_sendTransaction", |context, args, deadline| {
+        send(context, &args, deadline, Signer::Own)
+    })?;
+    method::heavy(module, "eth_sendUnsignedTransaction", |context, args, deadline| {
+        send(context, &args, deadline, Signer::Nobody)
+    })?;
+    method::heavy(module, "eth_signTransaction", sign_transaction)?;
     method::quick(module, "eth_sign", |context, args| {
         let (address, message) = args.read::<(Address, Bytes)>()?;
         sign(context, address, &message)
@@ -87,10 +92,10 @@ fn accounts(context: &Context, args: Args<'_>) -> Result<Vec<Address>, RpcError>
     Ok(context.dev.iter().flat_map(|dev| dev.keys().addresses()).collect())
 }
 
-fn send(context: &Context, args: &Args<'_>, signer: Signer) -> Result<B256, RpcError> {
+fn send(context: &Context, args: &Args<'_>, deadline: Deadline, signer: Signer) -> Result<B256, RpcError> {
     let (request,) = args.read::<(TransactionRequest,)>()?;
     let dev = dev(context)?;
-    let (from, unsigned) = fill(dev, request)?;
+    let (from, unsigned) = fill(context, request, deadline)?;
     let rules = dev.pool().head().rules;
     let tx = match sign_with(dev, from, unsigned.clone()) {
         Some(signed) if !dev.impersonates(&from) => Pooled::sent_by(from, signed, None, &rules, Origin::Local)?,
@@ -104,10 +109,10 @@ fn send(context: &Context, args: &Args<'_>, signer: Signer) -> Result<B256, RpcE
     Ok(dev.send(tx)?)
 }
 
-fn sign_transaction(context: &Context, args: Args<'_>) -> Result<Bytes, RpcError> {
+fn sign_transaction(context: &Context, args: Args<'_>, deadline: Deadline) -> Result<Bytes, RpcError> {
     let (request,) = args.read::<(TransactionRequest,)>()?;
     let dev = dev(context)?;
-    let (from, unsigned) = fill(dev, request)?;
+    let (from, unsigned) = fill(context, request, deadline)?;
     let signed = sign_with(dev, from, unsigned).ok_or_else(|| RpcError::params("No Signer available"))?;
     Ok(signed.encoded_2718().into())
 }
@@ -124,7 +129,12 @@ pub(super) fn dev(context: &Context) -> Result<&Dev, RpcError> {
 }
 
 /// Completes a request: nonce, gas, price, chain.
-fn fill(dev: &Dev, mut request: TransactionRequest) -> Result<(Address, TypedTransaction), RpcError> {
+fn fill(
+    context: &Context,
+    mut request: TransactionRequest,
+    deadline: Deadline,
+) -> Result<(Address, TypedTransaction), RpcError> {
+    let dev = dev(context)?;
     let head = dev.pool().head();
     let from = match request.from {
         Some(from) => from,
@@ -141,9 +151,14 @@ fn fill(dev: &Dev, mut request: TransactionRequest) -> Result<(Address, TypedTra
     if request.to.is_none() {
         request.to = Some(TxKind::Create);
     }
-    // The most that a transaction may use; what it does not use costs nothing.
-    let most = head.gas_limit.min(cfg_env(&head.rules).tx_gas_limit_cap());
-    request.gas.get_or_insert(most);
+    if request.gas.is_none() {
+        request.from = Some(from);
+        request.gas = Some(match dev.pool().status() {
+            (0, _) => estimate(context, &request, deadline)?,
+            // What it needs hangs on what is mined before it, so it gets the most that a transaction may use.
+            _ => head.gas_limit.min(cfg_env(&head.rules).tx_gas_limit_cap()),
+        });
+    }
     request.chain_id.get_or_insert(head.rules.chain_id);
     if request.gas_price.is_none() && head.rules.is_active(Fork::London) {
         let tip =
@@ -154,6 +169,15 @@ fn fill(dev: &Dev, mut request: TransactionRequest) -> Result<(Address, TypedTra
     }
     let unsigned = request.build_typed_tx().map_err(|_| RpcError::params("not a complete transaction"))?;
     Ok((from, unsigned))
+}
+
+/// The gas that a request needs in the next block.
+fn estimate(context: &Context, request: &TransactionRequest, deadline: Deadline) -> Result<u64, RpcError> {
+    let (header, view) = eth_call::place(context, BlockId::pending())?;
+    let limits = eth_call::limits(context, deadline);
+    let spec = context.node.spec();
+    let call = Call { spec, header: &header, request, state_overrides: None, block_overrides: None, limits };
+    Ok(call::estimate_gas(&call, view)?)
 }
 
 /// The transaction signed by an account of the chain; `None` if the key is not here.

@@ -36,8 +36,11 @@ fn balance(context: &Context, args: Args<'_>) -> Result<U256, RpcError> {
 }
 
 fn transaction_count(context: &Context, args: Args<'_>) -> Result<U64, RpcError> {
-    let (address, block) = args.read()?;
-    Ok(U64::from(account(context, address, block)?.nonce))
+    let (address, block) = args.read::<(Address, Option<BlockId>)>()?;
+    // What waits in the pool counts as if it were in the next block.
+    let pooled = if block == Some(BlockId::pending()) { context.pool.next_nonce(&address) } else { None };
+    let nonce = account(context, address, block)?.nonce;
+    Ok(U64::from(pooled.map_or(nonce, |pooled| pooled.max(nonce))))
 }
 
 fn code(context: &Context, args: Args<'_>) -> Result<Bytes, RpcError> {

@@ -30,8 +30,8 @@ mod method;
 
 mod anvil;
 mod debug;
-mod eth_call;
 mod eth_blocks;
+mod eth_call;
 mod eth_fees;
 mod eth_logs;
 mod eth_send;

@@ -7,7 +7,7 @@ use laminar_executor::{BlockExecutor, Config};
 use laminar_fixtures::ChainReader;
 use laminar_rpc_shim::{
     api::{Context, Limits, module},
-    node::{Delivered, Node},
+    node::{Delivered, ForkChoice, Node},
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, sync::Arc};
@@ -20,8 +20,8 @@ pub(crate) fn suite(files: &BTreeMap<String, Vec<u8>>) -> RpcModule<Context> {
     let executor = BlockExecutor::new(Config::default()).unwrap();
     let node = Node::from_genesis(&genesis, Arc::new(executor)).unwrap();
     for block in ChainReader::new("chain.rlp", files["chain.rlp"].as_slice()) {
-        let imported = node.import(Delivered::new(block.unwrap())).unwrap();
-        node.set_head(imported.hash()).unwrap();
+        let head = node.import(Delivered::new(block.unwrap())).unwrap().hash();
+        node.choose(ForkChoice { head, safe: Some(head), finalized: Some(head) }).unwrap();
     }
     module(Context::new(Arc::new(node), Limits::default()))
 }
@@ -34,7 +34,7 @@ pub(crate) async fn ask(methods: &RpcModule<Context>, method: &str, params: &Val
 }
 
 /// Result or error, without what error messages say: clients differ in that.
-fn bare(answer: &Value) -> Value {
+pub(crate) fn bare(answer: &Value) -> Value {
     match answer.get("error") {
         Some(error) => json!({ "error": { "code": error["code"], "data": error["data"] } }),
         None => json!({ "result": answer["result"] }),

@@ -1,7 +1,7 @@
 //! `laminar node --dev`: a local chain behind JSON-RPC.
 //!
 //! Place in the flow: one subcommand; puts node, pool, miner and server together and waits for the end.
-//! Invariant: the address is loopback unless told otherwise; Ctrl-C stops taking calls, and then ends with success.
+//! Invariant: the address is loopback unless told otherwise; Ctrl-C or SIGTERM stops taking calls, and then ends with success.
 
 use crate::{
     ending::{Ended, Verbosity},
@@ -21,6 +21,9 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+
+/// How long the end waits for calls under way.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// `laminar node --dev`.
 #[derive(Debug, clap::Args)]
@@ -107,18 +110,35 @@ pub(crate) fn run(args: &Args, verbosity: Verbosity) -> anyhow::Result<Ended> {
     let address = SocketAddr::new(args.http_addr, args.http_port);
     let settings = Settings { origins: args.http_corsdomain.clone(), ..Settings::on(address) };
     let runtime = tokio::runtime::Runtime::new().context("starting the server's threads")?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let (handle, address) =
             server::serve(&settings, methods).await.with_context(|| format!("listening on {address}"))?;
         if verbosity != Verbosity::Quiet {
             banner(args, &keys, address);
         }
-        tokio::signal::ctrl_c().await.context("waiting for Ctrl-C")?;
+        interrupted().await.context("waiting for Ctrl-C")?;
         // Already stopped is what is wanted.
         let _ = handle.stop();
-        handle.stopped().await;
+        // Connections that stay open do not keep the process alive.
+        let _ = tokio::time::timeout(GRACE, handle.stopped()).await;
         Ok(Ended::Success)
-    })
+    });
+    runtime.shutdown_timeout(GRACE);
+    ended
+}
+
+/// Comes back when somebody asks the process to end: Ctrl-C, or SIGTERM where there is such a thing.
+async fn interrupted() -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        tokio::select! {
+            interrupt = tokio::signal::ctrl_c() => interrupt,
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
 }
 
 /// What a developer needs to begin, as anvil shows it; on stderr, like everything that is no result.

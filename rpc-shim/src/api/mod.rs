@@ -21,7 +21,7 @@
 //! }
 //! ```
 //! and a line in [`module`]. Parameters are read by [`Args::read`] into a tuple, trailing `Option`s may be left out; whatever else
-//! goes wrong is an [`RpcError`]. A method that waits for something (a receipt) registers itself on the [`RpcModule`].
+//! goes wrong is an [`RpcError`](crate::error::RpcError). A method that waits for something (a receipt) registers itself on the [`RpcModule`].
 //! What a namespace needs beyond the node becomes a field of [`Context`].
 
 mod args;

@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use laminar_executor::{
     BlockExecutor, Config, Mode, Predict,
-    schedule::{cores, pin_to_core},
+    schedule::{self, pin_to_core},
 };
 use std::num::NonZeroUsize;
 
@@ -66,8 +66,7 @@ pub(crate) fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
 impl Flags {
     /// Number of worker threads.
     pub(crate) fn threads(&self) -> NonZeroUsize {
-        // Not `available_parallelism`, which is one as soon as this thread is pinned.
-        self.threads.or(NonZeroUsize::new(cores().len())).unwrap_or(NonZeroUsize::MIN)
+        self.threads.unwrap_or_else(cores)
     }
 
     /// The configuration that the flags describe.
@@ -102,6 +101,11 @@ impl Flags {
         pin_to_core(0);
         Ok(())
     }
+}
+
+/// The cores that this process may use. Not `available_parallelism`, which is one as soon as this thread is pinned.
+pub(crate) fn cores() -> NonZeroUsize {
+    NonZeroUsize::new(schedule::cores().len()).unwrap_or(NonZeroUsize::MIN)
 }
 
 /// An executor with its threads.

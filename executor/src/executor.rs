@@ -5,7 +5,6 @@
 //! for every path; nothing of the caller's is changed, whatever happens.
 
 use crate::{
-    chain_spec::Rules,
     clock::Clock,
     config::{Config, Mode, Predict},
     env::PreparedBlock,
@@ -84,22 +83,19 @@ impl BlockExecutor {
         knowledge: Knowledge,
     ) -> Result<Outcome, ExecuteError> {
         let clock = Clock::new(self.config.timeline);
-        let rules = &prepared.rules;
         let around = Surroundings { block: prepared, parent };
-        let with_list = self.config.block_access_list || rules.has_block_access_list();
         let gas_used = block.header.gas_used;
         let path = self.path(gas_used, prepared, &knowledge);
         let trial = self.has_trial(path, gas_used);
         if path == Path::Parallel && !trial {
             self.pool.wake();
         }
-        let mut committer = Committer::new(around, with_list, Invalid::EndsBlock)?;
-        system_calls::before_transactions(rules, block, &mut committer.before_transactions(around))?;
+        let committer = self.begin(block, around, Invalid::EndsBlock)?;
         let (committer, alone) = if trial { self.run_trial(around, committer, gas_used)? } else { (committer, 0) };
         let path = if alone == prepared.txs.len() { Path::Sequential } else { path };
         let (committer, mut stats) = self.run(path, around, committer, knowledge, clock)?;
         stats.incarnations += alone as u64;
-        finish(rules, block, around, committer, stats)
+        finish(block, around, committer, stats)
     }
 
     /// Builds a block on `parent`: executes `candidates` in their order and leaves out those that are not valid where their
@@ -118,15 +114,12 @@ impl BlockExecutor {
         knowledge: Knowledge,
     ) -> Result<Drafted, ExecuteError> {
         let clock = Clock::new(self.config.timeline);
-        let rules = &candidates.rules;
         let around = Surroundings { block: candidates, parent };
-        let with_list = self.config.block_access_list || rules.has_block_access_list();
-        let mut committer = Committer::new(around, with_list, Invalid::IsLeftOut)?;
-        system_calls::before_transactions(rules, draft, &mut committer.before_transactions(around))?;
+        let committer = self.begin(draft, around, Invalid::IsLeftOut)?;
         let path = self.path(draft.header.gas_limit, candidates, &knowledge);
         let (mut committer, stats) = self.run(path, around, committer, knowledge, clock)?;
         let left_out = committer.take_left_out();
-        Ok(Drafted { outcome: finish(rules, draft, around, committer, stats)?, left_out })
+        Ok(Drafted { outcome: finish(draft, around, committer, stats)?, left_out })
     }
 
     /// Executes the transactions of a block on `parent` and nothing around them: no system calls, rewards, withdrawals or
@@ -153,6 +146,20 @@ impl BlockExecutor {
     /// would have done before the block came.
     pub fn simulate<DB: DatabaseRef + Sync>(&self, prepared: &PreparedBlock, parent: &DB) -> Simulations {
         presimulate::presimulate(&self.pool, Surroundings { block: prepared, parent }, Clock::new(false))
+    }
+
+    /// A committer at the first transaction: what the rules do before it is done.
+    fn begin<DB: DatabaseRef>(
+        &self,
+        block: &Block,
+        around: Surroundings<'_, DB>,
+        invalid: Invalid,
+    ) -> Result<Committer, ExecuteError> {
+        let rules = &around.block.rules;
+        let with_list = self.config.block_access_list || rules.has_block_access_list();
+        let mut committer = Committer::new(around, with_list, invalid)?;
+        system_calls::before_transactions(rules, block, &mut committer.before_transactions(around))?;
+        Ok(committer)
     }
 
     fn run<DB: DatabaseRef + Sync>(
@@ -274,7 +281,6 @@ pub(crate) fn pays_in_parallel(prepared: &PreparedBlock, gas_used: u64) -> bool 
 
 /// The rules after the transactions, and the outcome.
 fn finish<DB: DatabaseRef>(
-    rules: &Rules,
     block: &Block,
     around: Surroundings<'_, DB>,
     mut committer: Committer,
@@ -283,7 +289,7 @@ fn finish<DB: DatabaseRef>(
     let receipts = committer.take_receipts();
     let requests = {
         let mut state = committer.after_transactions(around);
-        system_calls::after_transactions(rules, block, &receipts, &mut state)?
+        system_calls::after_transactions(&around.block.rules, block, &receipts, &mut state)?
     };
     Ok(outcome(around.block, committer, receipts, requests, stats))
 }

@@ -10,9 +10,11 @@ use super::{
     row::{Setup, Trouble},
     table,
 };
-use crate::ending::{Ended, Verbosity};
+use crate::{
+    ending::{Ended, Verbosity},
+    engine,
+};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use laminar_executor::schedule::cores;
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
 
@@ -147,7 +149,7 @@ impl Report {
     /// Stdout cannot be written.
     pub(super) fn finish(mut self, setup: &Setup) -> io::Result<Ended> {
         self.summary.threads = setup.flags.threads().get();
-        self.summary.cores = cores().len();
+        self.summary.cores = engine::cores().get();
         self.summary.passes = setup.passes;
         let mut out = io::stdout().lock();
         match self.form {

@@ -14,10 +14,7 @@ use super::{
 };
 use crate::{clock::time, ending::one_line, engine};
 use laminar_executor::{
-    BlockExecutor, Config, Knowledge, Mode, Predict,
-    schedule::{self, Pool},
-    sequential,
-    virtual_time::Recording,
+    BlockExecutor, Config, Knowledge, Mode, Predict, schedule::Pool, sequential, virtual_time::Recording,
 };
 use std::{
     num::NonZeroUsize,
@@ -46,7 +43,7 @@ impl Simulator {
     /// # Errors
     /// The system gives no more threads.
     pub(super) fn new(cores: &[NonZeroUsize], setup: &Setup) -> anyhow::Result<Self> {
-        let there = cores_there();
+        let there = engine::cores();
         let config = |threads, mode| Config { threads, mode, predict: Predict::None, pins: true, ..Config::default() };
         let real = cores.iter().filter(|cores| **cores <= there);
         Ok(Self {
@@ -125,14 +122,9 @@ pub(super) const fn is_simulated(spec: &Spec) -> bool {
     matches!(spec.work, Work::Mainnet(engine::Prediction::None) | Work::Generated(_))
 }
 
-/// The cores that this process may use, whatever this thread is pinned to.
-fn cores_there() -> NonZeroUsize {
-    NonZeroUsize::new(schedule::cores().len()).unwrap_or(NonZeroUsize::MIN)
-}
-
 /// What it takes until a second worker begins; zero on a machine that has one core.
 fn wake_time() -> anyhow::Result<Duration> {
-    let two = cores_there().get().min(2);
+    let two = engine::cores().get().min(2);
     let pool = Pool::new(NonZeroUsize::new(two).unwrap_or(NonZeroUsize::MIN), true)?;
     let mut times: Vec<_> = (0..WAKES)
         .map(|_| {

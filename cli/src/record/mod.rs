@@ -21,6 +21,7 @@ mod write;
 
 use crate::{
     ending::{Ended, flat, one_line},
+    engine,
     replay::{self, Input, Setup},
     report::{BlockReport, Failure},
 };
@@ -32,9 +33,7 @@ use serde::Serialize;
 use std::{
     fs,
     io::{self, Write},
-    num::NonZeroUsize,
     path::PathBuf,
-    thread,
 };
 
 /// Make blocks with witnesses from an Ethereum node.
@@ -83,7 +82,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ended> {
     let client = Client::new(&args.rpc)?;
     let chain_id = block::chain_id(&client)?;
     crate::chain::by_id(chain_id)?;
-    let setup = Setup::once(thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))?;
+    let setup = Setup::once(engine::cores())?;
     fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
     let mut ended = Ended::Success;
     for id in &args.blocks {

@@ -22,7 +22,7 @@ mod work;
 
 use crate::{
     ending::{Ended, Verbosity, one_line},
-    engine::Prediction,
+    engine::{self, Prediction},
 };
 use anyhow::Context;
 use clap::ValueEnum;
@@ -30,7 +30,7 @@ use laminar_executor::{Config, Mode, Predict};
 use laminar_fixtures::Fixture;
 use regex::Regex;
 use report::Report;
-use std::{num::NonZeroUsize, path::PathBuf, thread};
+use std::{num::NonZeroUsize, path::PathBuf};
 
 /// Run the official execution tests: state, blockchain, engine, trie, RLP and transaction tests.
 ///
@@ -137,7 +137,7 @@ impl Args {
     }
 
     fn jobs(&self) -> NonZeroUsize {
-        self.jobs.unwrap_or_else(|| thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
+        self.jobs.unwrap_or_else(engine::cores)
     }
 }
 

@@ -26,7 +26,7 @@ pub struct Plan {
 impl Plan {
     /// The plan without predictions: `txs` transactions, all ready, in block order.
     pub fn in_block_order(txs: usize) -> Self {
-        Self { ready: (0..txs).map(TxIndex::from_usize).collect(), tasks: txs, ..Self::default() }
+        Self::in_order((0..txs).map(TxIndex::from_usize).collect())
     }
 
     /// The plan without predicted conflicts: all transactions are ready, and start in `order`, which holds each once.
@@ -37,8 +37,7 @@ impl Plan {
     /// The plan for a block that is committed up to `start`: whoever has no attempt runs, in block order.
     pub fn of_missing(start: TxIndex, has_attempt: &[bool]) -> Self {
         let missing = (start.as_usize()..has_attempt.len()).filter(|at| !has_attempt[*at]);
-        let ready: Vec<_> = missing.map(TxIndex::from_usize).collect();
-        Self { tasks: ready.len(), ready, ..Self::default() }
+        Self::in_order(missing.map(TxIndex::from_usize).collect())
     }
 
     /// A plan from the predicted conflict graph. Transactions that have an attempt and no predecessor are not run; of the

@@ -6,6 +6,7 @@
 
 use super::{Args, Context, Deadline, eth_call::limits, method};
 use crate::{
+    call,
     error::RpcError,
     trace::{self, ReplayBlock, TraceSource},
 };
@@ -27,16 +28,18 @@ fn has_code(context: &Context, args: Args<'_>, _: Deadline) -> Result<bool, RpcE
     Ok(account.is_some_and(|account| account.has_code()))
 }
 
-/// Runs `method` on the block of a transaction, its source and the transaction's position.
+/// Runs `method` on the block of a transaction, its source and the transaction's position, within the time of a trace.
 fn on_transaction<T>(
     context: &Context,
     args: Args<'_>,
-    method: impl FnOnce(&ReplayBlock<'_>, &TraceSource, usize) -> Result<T, RpcError>,
+    deadline: Deadline,
+    method: impl FnOnce(&ReplayBlock<'_>, &TraceSource, usize, call::Deadline) -> Result<T, RpcError>,
 ) -> Result<Option<T>, RpcError> {
     let (hash,) = args.read::<(B256,)>()?;
     let Some((record, index)) = context.node.transaction(&hash) else { return Ok(None) };
     let source = TraceSource::new(&context.node, record)?;
-    method(&source.block(context.node.spec()), &source, index).map(Some)
+    let deadline = limits(context, deadline).deadline;
+    method(&source.block(context.node.spec()), &source, index, deadline).map(Some)
 }
 
 fn internal_operations(
@@ -44,16 +47,14 @@ fn internal_operations(
     args: Args<'_>,
     deadline: Deadline,
 ) -> Result<Option<Vec<InternalOperation>>, RpcError> {
-    on_transaction(context, args, |block, source, index| {
-        let deadline = limits(context, deadline).deadline;
+    on_transaction(context, args, deadline, |block, source, index, deadline| {
         Ok(trace::otterscan_operations(block, source.view.clone(), index, deadline)?)
     })
 }
 
 /// What a transaction gave back when it failed; no bytes for one that succeeded.
 fn transaction_error(context: &Context, args: Args<'_>, deadline: Deadline) -> Result<Option<Bytes>, RpcError> {
-    on_transaction(context, args, |block, source, index| {
-        let deadline = limits(context, deadline).deadline;
+    on_transaction(context, args, deadline, |block, source, index, deadline| {
         Ok(trace::failure_output(block, source.view.clone(), index, deadline)?)
     })
 }
@@ -63,8 +64,7 @@ fn trace_transaction(
     args: Args<'_>,
     deadline: Deadline,
 ) -> Result<Option<Vec<TraceEntry>>, RpcError> {
-    on_transaction(context, args, |block, source, index| {
-        let deadline = limits(context, deadline).deadline;
+    on_transaction(context, args, deadline, |block, source, index, deadline| {
         Ok(trace::otterscan_trace(block, source.view.clone(), index, deadline)?)
     })
 }

@@ -90,16 +90,30 @@ impl Flags {
         }
     }
 
+    /// The same for a process that does more than execute: no thread stays on a core, where others would wait for it.
+    pub(crate) fn shared_config(&self) -> Config {
+        Config { pins: false, ..self.config() }
+    }
+
     /// Gives the loops around execution (senders, roots) the same number of threads, and keeps this thread, which is worker 0
     /// of every executor, on a core of its own. Call it once, before an executor is made.
     ///
     /// # Errors
     /// The system gives no more threads, or they were started before.
     pub(crate) fn start_threads(&self) -> anyhow::Result<()> {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads().get());
-        pool.build_global().context("starting threads")?;
+        self.start_loops()?;
         pin_to_core(0);
         Ok(())
+    }
+
+    /// The threads of the loops alone, where this one executes no blocks. A thread that is kept on a core hands that on to the
+    /// threads that it starts: a server's would all share it.
+    ///
+    /// # Errors
+    /// As for [`Self::start_threads`].
+    pub(crate) fn start_loops(&self) -> anyhow::Result<()> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads().get());
+        pool.build_global().context("starting threads")
     }
 }
 

@@ -4,7 +4,7 @@
 //! Invariant: nothing is served here without a token, and of the public methods only those that the specification asks for.
 //! Source: execution-apis `src/engine/common.md`.
 
-use super::auth::JwtLayer;
+use super::{auth::JwtLayer, virtual_hosts::VirtualHosts};
 use crate::{
     api::{self, Context},
     engine::{self, EngineApi},
@@ -35,22 +35,33 @@ const BODY_LEN_MAX: u32 = 128 << 20;
 /// Connections; a consensus client keeps one or two.
 const CONNECTIONS_MAX: u32 = 64;
 
-/// Serves the Engine API over HTTP and WebSocket; the handle and the address, which names the port if `address` left it open.
+/// Where the authenticated port is, and for whom.
+#[derive(Clone, Debug)]
+pub struct EngineSettings {
+    /// The address; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// What tokens are signed with.
+    pub secret: JwtSecret,
+    /// Under which names the server may be called.
+    pub hosts: VirtualHosts,
+}
+
+/// Serves the Engine API over HTTP and WebSocket; the handle and the address, which names the port if the settings left it open.
 ///
 /// # Errors
 /// The address cannot be listened on.
 pub async fn serve_engine(
-    address: SocketAddr,
-    secret: JwtSecret,
+    settings: EngineSettings,
     engine: EngineApi,
     context: Context,
 ) -> io::Result<(ServerHandle, SocketAddr)> {
+    let EngineSettings { address, secret, hosts } = settings;
     let config = ServerConfig::builder()
         .max_request_body_size(BODY_LEN_MAX)
         .max_response_body_size(BODY_LEN_MAX)
         .max_connections(CONNECTIONS_MAX)
         .build();
-    let layers = tower::ServiceBuilder::new().layer(JwtLayer::new(secret));
+    let layers = tower::ServiceBuilder::new().layer(hosts).layer(JwtLayer::new(secret));
     let server = ServerBuilder::with_config(config).set_http_middleware(layers).build(address).await?;
     let address = server.local_addr()?;
     Ok((server.start(methods(engine, context)), address))

@@ -6,8 +6,11 @@
 pub mod auth;
 
 mod engine;
+mod virtual_hosts;
 
-pub use engine::serve_engine;
+pub use engine::{EngineSettings, serve_engine};
+pub use jsonrpsee::server::ServerHandle;
+pub use virtual_hosts::VirtualHosts;
 
 mod public;
 

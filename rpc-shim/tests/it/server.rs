@@ -7,7 +7,7 @@ use laminar_rpc_shim::{
     engine::{BuildProcesses, BuilderSettings, Engine, EngineApi, PoolBuilder},
     node::Node,
     pool::{Pool, Settings},
-    server::serve_engine,
+    server::{EngineSettings, VirtualHosts, serve_engine},
 };
 use serde_json::{Value, json};
 use std::{
@@ -35,7 +35,8 @@ impl Server {
         let api = EngineApi::start(engine, Arc::clone(&pool), processes).unwrap();
         let context = Context::new(Arc::clone(&node), Limits::default()).with_pool(pool);
         let secret = JwtSecret::random();
-        let serve = serve_engine(([127, 0, 0, 1], 0).into(), secret, api, context);
+        let settings = EngineSettings { address: ([127, 0, 0, 1], 0).into(), secret, hosts: VirtualHosts::new([]) };
+        let serve = serve_engine(settings, api, context);
         let (handle, address) = RUNTIME.block_on(serve).unwrap();
         Self { address, secret, node, handle }
     }

@@ -1,0 +1,49 @@
+//! The authenticated port, on which a consensus client speaks the Engine API.
+//!
+//! Place in the flow: served by `follow`.
+//! Invariant: nothing is served there without a token of the secret; an existing file with a secret is never changed.
+
+use super::servers::Servers;
+use anyhow::Context as _;
+use laminar_rpc_shim::{
+    api::Context,
+    engine::EngineApi,
+    server::{self, EngineSettings, VirtualHosts, auth::load_or_create_secret},
+};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
+
+/// Flags of the authenticated port.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Engine API")]
+pub(crate) struct AuthrpcFlags {
+    /// Address of the authenticated port.
+    #[arg(long = "authrpc.addr", value_name = "IP", default_value = "127.0.0.1")]
+    authrpc_address: IpAddr,
+    /// The authenticated port; 0 takes a free one.
+    #[arg(long = "authrpc.port", value_name = "PORT", default_value_t = 8551)]
+    authrpc_port: u16,
+    /// File with the secret that is shared with the consensus client, 32 bytes in hexadecimal; created if it is missing.
+    #[arg(long = "authrpc.jwtsecret", value_name = "FILE")]
+    authrpc_secret: Option<PathBuf>,
+    /// Names under which the port may be called, separated by commas; * is every one. Addresses in numbers always may.
+    #[arg(long = "authrpc.vhosts", value_name = "NAMES", value_delimiter = ',', default_value = "localhost")]
+    authrpc_hosts: Vec<String>,
+}
+
+impl AuthrpcFlags {
+    /// Serves the Engine API.
+    ///
+    /// # Errors
+    /// The secret cannot be read or made, or the address is taken.
+    pub(super) async fn serve(&self, api: EngineApi, context: Context, servers: &mut Servers) -> anyhow::Result<()> {
+        let address = SocketAddr::new(self.authrpc_address, self.authrpc_port);
+        let secret = load_or_create_secret(self.authrpc_secret.as_deref().context("--authrpc.jwtsecret is missing")?)?;
+        let settings = EngineSettings { address, secret, hosts: VirtualHosts::new(self.authrpc_hosts.iter().cloned()) };
+        let served = server::serve_engine(settings, api, context).await;
+        servers.add("Engine API", served.with_context(|| format!("listening on {address}"))?);
+        Ok(())
+    }
+}

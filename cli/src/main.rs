@@ -55,7 +55,7 @@ enum Command {
     /// Measure workloads and mainnet blocks against lean sequential revm.
     Bench(bench::Args),
     /// Run a local development chain behind JSON-RPC.
-    Node(node::Args),
+    Node(Box<node::Args>),
     /// Make blocks with witnesses from an Ethereum node, for `replay`.
     Record(record::Args),
     /// Import blocks into a store on disk, with every check.

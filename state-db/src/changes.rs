@@ -143,6 +143,31 @@ impl BlockChanges {
         Self { accounts: accounts.collect(), contracts: B256Map::default() }
     }
 
+    /// These changes and then `later` ones as one set.
+    pub fn then(&self, later: &Self) -> Self {
+        let mut both = self.clone();
+        for (address, change) in &later.accounts {
+            let ended = both.accounts.get(address).is_some_and(|change| change.after.is_none());
+            let whole = both.accounts.entry(*address).or_insert_with(|| AccountChange {
+                before: change.before,
+                after: change.before,
+                ..AccountChange::default()
+            });
+            // What ended and lives again has storage of its own.
+            if ended || change.wipes_storage() {
+                whole.storage_cleared = true;
+                whole.storage.clear();
+            }
+            whole.after = change.after;
+            for (slot, value) in &change.storage {
+                let before = if whole.storage_cleared { U256::ZERO } else { value.before };
+                whole.storage.entry(*slot).or_insert(SlotChange { before, after: value.after }).after = value.after;
+            }
+        }
+        both.contracts.extend(later.contracts.iter().map(|(hash, code)| (*hash, code.clone())));
+        both
+    }
+
     /// Number of slots over all accounts that the block changed.
     pub fn slots_len(&self) -> usize {
         self.accounts.values().map(|account| account.storage.len()).sum()

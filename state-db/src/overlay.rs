@@ -95,13 +95,19 @@ impl Overlay {
         (layers, below)
     }
 
-    /// A layer and all that stand on it.
-    pub(crate) fn subtree(&self, hash: B256) -> Vec<B256> {
+    /// The layers that stand directly on a block.
+    pub(crate) fn children(&self, parent: B256) -> Vec<B256> {
+        let children = self.0.values().filter(|layer| layer.block.parent == parent);
+        children.map(|layer| layer.block.id.hash).collect()
+    }
+
+    /// Takes out a layer and all that stand on it; their hashes, each after its parent's.
+    pub(crate) fn take_subtree(&mut self, hash: B256) -> Vec<B256> {
         let mut found = vec![hash];
         let mut next = 0;
         while let Some(parent) = found.get(next).copied() {
-            let children = self.0.values().filter(|layer| layer.block.parent == parent);
-            found.extend(children.map(|layer| layer.block.id.hash));
+            found.extend(self.children(parent));
+            self.0.remove(&parent);
             next += 1;
         }
         found

@@ -36,9 +36,9 @@ use crate::{
     changes::{BlockChanges, WipedStorage},
     memory::MemoryState,
     overlay::Layer,
-    store::{Backend, BlockData, BlockRef, Kept, Snapshot, StoreError},
+    store::{Backend, BlockData, BlockRef, Kept, Note, Notes, Snapshot, StoreError},
 };
-use alloy_primitives::{Address, B256, U256, map::AddressSet};
+use alloy_primitives::{Address, B256, Bytes, U256, map::AddressSet};
 use cache::{Cache, CommitId};
 use env::{Env, database_error};
 use parking_lot::Mutex;
@@ -170,8 +170,9 @@ impl Backend for DiskBackend {
 
     fn forget(&self, _hash: &B256) {}
 
-    fn append(&self, layers: &[Arc<Layer>]) -> Result<(), StoreError> {
+    fn append(&self, layers: &[Arc<Layer>], notes: &Notes) -> Result<(), StoreError> {
         self.write(|rows| {
+            notes.iter().try_for_each(|(note, bytes)| rows.put::<Meta>(&MetaKey::Note(*note), bytes))?;
             layers.iter().try_for_each(|layer| rows.write_block(layer))?;
             if let (Some(len), Some(tip)) = (self.shared.options.history_len, layers.last()) {
                 rows.prune(tip.block.id.number.saturating_sub(len))?;
@@ -179,6 +180,19 @@ impl Backend for DiskBackend {
             Ok(())
         })?;
         self.advance(layers.iter().map(|layer| (&*layer.changes, &*layer.wiped)));
+        Ok(())
+    }
+
+    fn note(&self, note: Note) -> Result<Option<Bytes>, StoreError> {
+        self.open_snapshot()?.with(|rows| rows.get::<Meta>(&MetaKey::Note(note)))
+    }
+
+    fn amend(&self, changes: &BlockChanges) -> Result<(), StoreError> {
+        let snapshot = self.open_snapshot()?;
+        let (state_root, trie) = Nodes::newest(&snapshot).apply(snapshot.newest().state_root, changes)?;
+        let wiped = snapshot.with(|rows| rows.wiped_by(changes))?;
+        self.write(|rows| rows.amend(changes, &wiped, &trie, state_root))?;
+        self.advance([(changes, &wiped)]);
         Ok(())
     }
 

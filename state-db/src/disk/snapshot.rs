@@ -17,7 +17,7 @@ use super::{
     tries::Nodes,
 };
 use crate::{
-    changes::{Account, SlotMap},
+    changes::{Account, BlockChanges, SlotMap},
     code::analyse,
     store::{
         AccountProof, BlockData, BlockPart, BlockRef, Kept, Moment, Snapshot, Staged, Staging, StateView, StoreError,
@@ -169,10 +169,14 @@ impl Snapshot for DiskSnapshot {
         })
     }
 
-    fn root_after(&self, parent: &StateView, block: &Staging<'_>) -> Result<Staged, StoreError> {
+    fn stage(&self, parent: &StateView, block: &Staging<'_>) -> Result<Staged, StoreError> {
         let nodes = Nodes::of_view(self, parent)?;
         let (state_root, trie) = nodes.apply(parent.state_root(), block.changes)?;
         Ok(Staged { state_root, trie })
+    }
+
+    fn root_after(&self, view: &StateView, changes: &BlockChanges) -> Result<B256, StoreError> {
+        Ok(Nodes::of_view(self, view)?.apply(view.state_root(), changes)?.0)
     }
 
     fn proof(&self, view: &StateView, address: &Address, slots: &[U256]) -> Result<AccountProof, StoreError> {

@@ -12,13 +12,13 @@ use super::{
     },
 };
 use crate::{
-    changes::{AccountChange, BlockChanges, SlotMap},
+    changes::{AccountChange, BlockChanges, SlotMap, WipedStorage},
     memory::MemoryState,
     overlay::Layer,
     store::{BlockData, StoreError},
     trie::TrieUpdates,
 };
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256, U256, map::AddressMap};
 
 impl Writing<'_> {
     /// A new store's first block and state.
@@ -52,11 +52,53 @@ impl Writing<'_> {
             changed.push(ChangedAccount { address: *address, is_wiped: change.wipes_storage(), slots });
         }
         self.put::<ChangedKeys>(&number, &changed)?;
-        for (hash, code) in &layer.changes.contracts {
-            self.put::<Codes>(hash, &code.original_bytes())?;
-        }
+        self.write_codes(&layer.changes)?;
         self.write_nodes(&layer.trie)?;
         self.write_block_rows(&layer.block, layer.state_root)
+    }
+
+    /// Changes the newest state as if its block had made these changes too.
+    pub(super) fn amend(
+        &self,
+        changes: &BlockChanges,
+        wiped: &WipedStorage,
+        trie: &TrieUpdates,
+        state_root: B256,
+    ) -> Result<(), StoreError> {
+        let number = self.rows.tip()?.id.number;
+        // Nothing leads back below the oldest state.
+        if number > self.rows.oldest()? {
+            self.amend_history(number, changes, wiped)?;
+        }
+        changes.accounts.iter().try_for_each(|(address, change)| self.write_account(address, change))?;
+        self.write_codes(changes)?;
+        self.write_nodes(trie)?;
+        let row = self.rows.need::<Blocks>(&number)?;
+        self.put::<Blocks>(&number, &BlockRow { state_root, ..row })
+    }
+
+    /// Adds what a block has no row for yet: what is there already was before the block as well.
+    fn amend_history(&self, number: u64, changes: &BlockChanges, wiped: &WipedStorage) -> Result<(), StoreError> {
+        let mut changed = self.rows.need::<ChangedKeys>(&number)?;
+        let places = changed.iter().enumerate().map(|(place, account)| (account.address, place));
+        let mut places: AddressMap<usize> = places.collect();
+        for (address, change) in &changes.accounts {
+            let place = *places.entry(*address).or_insert(changed.len());
+            if place == changed.len() {
+                self.put::<AccountHistory>(&(*address, number), &change.before)?;
+                changed.push(ChangedAccount { address: *address, is_wiped: false, slots: Vec::new() });
+            }
+            let account = &mut changed[place];
+            account.is_wiped |= change.wipes_storage();
+            for (slot, before) in slots_before(address, change, wiped) {
+                let key = (*address, slot, number);
+                if self.rows.get::<StorageHistory>(&key)?.is_none() {
+                    self.put::<StorageHistory>(&key, &before)?;
+                    account.slots.push(slot);
+                }
+            }
+        }
+        self.put::<ChangedKeys>(&number, &changed)
     }
 
     /// What was before the block; returns the slots with a row.
@@ -68,13 +110,7 @@ impl Writing<'_> {
         layer: &Layer,
     ) -> Result<Vec<U256>, StoreError> {
         self.put::<AccountHistory>(&(*address, number), &change.before)?;
-        let mut before: SlotMap<U256> = SlotMap::default();
-        if change.wipes_storage() {
-            before.extend(change.storage.keys().map(|slot| (*slot, U256::ZERO)));
-            before.extend(layer.wiped.0.get(address).into_iter().flatten());
-        } else {
-            before.extend(change.storage.iter().map(|(slot, value)| (*slot, value.before)));
-        }
+        let before = slots_before(address, change, &layer.wiped);
         for (slot, value) in &before {
             self.put::<StorageHistory>(&(*address, *slot, number), value)?;
         }
@@ -97,6 +133,11 @@ impl Writing<'_> {
             }
         }
         Ok(())
+    }
+
+    fn write_codes(&self, changes: &BlockChanges) -> Result<(), StoreError> {
+        let mut codes = changes.contracts.iter();
+        codes.try_for_each(|(hash, code)| self.put::<Codes>(hash, &code.original_bytes()))
     }
 
     fn write_nodes(&self, updates: &TrieUpdates) -> Result<(), StoreError> {
@@ -181,4 +222,14 @@ impl Writing<'_> {
         }
         self.delete::<ChangedKeys>(&number)
     }
+}
+
+/// The values before a change of all slots that it writes or wipes.
+fn slots_before(address: &Address, change: &AccountChange, wiped: &WipedStorage) -> SlotMap<U256> {
+    if !change.wipes_storage() {
+        return change.storage.iter().map(|(slot, value)| (*slot, value.before)).collect();
+    }
+    let mut before: SlotMap<U256> = change.storage.keys().map(|slot| (*slot, U256::ZERO)).collect();
+    before.extend(wiped.0.get(address).into_iter().flatten());
+    before
 }

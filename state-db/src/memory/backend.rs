@@ -11,12 +11,12 @@ use super::{
     versions::{Sharded, Versions},
 };
 use crate::{
-    changes::{Account, BlockChanges, SlotMap},
+    changes::{Account, BlockChanges, SlotMap, WipedStorage},
     code::CodeMap,
     overlay::Layer,
     store::{
-        AccountProof, Backend, BlockData, BlockPart, BlockRef, Kept, Moment, Snapshot, Staged, Staging, StateView,
-        StoreError, TransactionPlace,
+        AccountProof, Backend, BlockData, BlockPart, BlockRef, Kept, Moment, Note, Notes, Snapshot, Staged, Staging,
+        StateView, StoreError, TransactionPlace,
     },
     trie::TrieUpdates,
 };
@@ -41,6 +41,7 @@ struct Parts {
     bare_storage: AddressSet,
     blocks: RwLock<Blocks>,
     tries: Mutex<MovedTries>,
+    notes: Mutex<Notes>,
 }
 
 /// The committed branch.
@@ -104,6 +105,7 @@ impl MemoryBackend {
                 now,
             }),
             tries: Mutex::new(MovedTries::new(tries.unwrap_or_default(), id)),
+            notes: Mutex::default(),
         }))
     }
 }
@@ -145,7 +147,8 @@ impl Backend for MemoryBackend {
         self.0.tries.lock().forget(hash);
     }
 
-    fn append(&self, layers: &[Arc<Layer>]) -> Result<(), StoreError> {
+    fn append(&self, layers: &[Arc<Layer>], notes: &Notes) -> Result<(), StoreError> {
+        self.0.notes.lock().extend(notes.clone());
         for layer in layers {
             let BlockData { id, transactions, .. } = &*layer.block;
             let now = Moment(self.0.blocks.read().now.0 + 1);
@@ -157,6 +160,35 @@ impl Backend for MemoryBackend {
             blocks.by_hash.insert(id.hash, Committed { layer: layer.clone(), moment: now });
             (blocks.tip, blocks.now) = (id.hash, now);
         }
+        Ok(())
+    }
+
+    fn note(&self, note: Note) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.0.notes.lock().get(&note).cloned())
+    }
+
+    fn amend(&self, changes: &BlockChanges) -> Result<(), StoreError> {
+        let (layer, parent, now) = {
+            let blocks = self.0.blocks.read();
+            let layer = blocks.by_hash[&blocks.tip].layer.clone();
+            (layer.clone(), blocks.by_hash.get(&layer.block.parent).map(Committed::kept), Moment(blocks.now.0 + 1))
+        };
+        // The first block has nothing to go back to.
+        let (mut all, mut wiped) = (BlockChanges::default(), WipedStorage::default());
+        if let Some(parent) = parent {
+            all = layer.changes.then(changes);
+            for (address, _) in all.accounts.iter().filter(|(_, change)| change.wipes_storage()) {
+                wiped.0.insert(*address, self.0.slots(parent.moment, address)?);
+            }
+        }
+        let (all, wiped) = (Arc::new(all), Arc::new(wiped));
+        let hash = layer.block.id.hash;
+        let state_root = self.0.tries.lock().amend(hash, changes, &all, &wiped);
+        self.0.write(now, changes);
+        let layer = Layer { block: layer.block.clone(), state_root, changes: all, wiped, trie: TrieUpdates::default() };
+        let mut blocks = self.0.blocks.write();
+        blocks.by_hash.insert(hash, Committed { layer: Arc::new(layer), moment: now });
+        blocks.now = now;
         Ok(())
     }
 
@@ -240,7 +272,7 @@ impl Snapshot for Parts {
         Ok(self.blocks.read().transactions.get(hash).copied())
     }
 
-    fn root_after(&self, parent: &StateView, block: &Staging<'_>) -> Result<Staged, StoreError> {
+    fn stage(&self, parent: &StateView, block: &Staging<'_>) -> Result<Staged, StoreError> {
         let step = Step {
             number: block.id.number,
             parent: parent.block().hash,
@@ -249,6 +281,10 @@ impl Snapshot for Parts {
         };
         let state_root = self.tries.lock().add(block.id.hash, step)?;
         Ok(Staged { state_root, trie: TrieUpdates::default() })
+    }
+
+    fn root_after(&self, view: &StateView, changes: &BlockChanges) -> Result<B256, StoreError> {
+        self.tries.lock().root_after(view, changes)
     }
 
     fn proof(&self, view: &StateView, address: &Address, slots: &[U256]) -> Result<AccountProof, StoreError> {

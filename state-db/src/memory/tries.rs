@@ -6,7 +6,7 @@
 
 use crate::{
     changes::{BlockChanges, WipedStorage},
-    store::{AccountProof, BlockRef, StateView, StoreError},
+    store::{AccountProof, BlockRef, StateView, StoreError, wiped_storage},
     trie::{NoSource, StateTrie},
 };
 use alloy_primitives::{Address, B256, U256, keccak256, map::B256Map};
@@ -46,6 +46,22 @@ impl MovedTries {
         Ok(self.tries.root())
     }
 
+    /// The state root after a known block without children when `changes` are made on top of it; its step is `all` from now on.
+    pub(super) fn amend(
+        &mut self,
+        hash: B256,
+        changes: &BlockChanges,
+        all: &Arc<BlockChanges>,
+        wiped: &Arc<WipedStorage>,
+    ) -> B256 {
+        self.move_to(hash);
+        apply(&mut self.tries, changes);
+        if let Some(step) = self.steps.get_mut(&hash) {
+            (step.changes, step.wiped) = (all.clone(), wiped.clone());
+        }
+        self.tries.root()
+    }
+
     /// Forgets a block without children.
     pub(super) fn forget(&mut self, hash: &B256) {
         if let Some(parent) = self.steps.get(hash).map(|step| step.parent) {
@@ -63,18 +79,32 @@ impl MovedTries {
         address: &Address,
         slots: &[U256],
     ) -> Result<AccountProof, StoreError> {
-        let block = view.block().hash;
-        if !self.steps.contains_key(&block) {
-            return Err(StoreError::UnknownBlock { hash: block });
-        }
-        self.move_to(block);
-        self.tries.root();
+        self.move_to_view(view)?;
         let hash = keccak256(address);
         let leaf = self.tries.accounts.get(&hash).expect("all nodes of a full state are known");
         let values = slots.iter().map(|slot| Ok((*slot, view.slot(address, *slot)?)));
         let values: Vec<_> = values.collect::<Result<_, StoreError>>()?;
         let storage = self.tries.storages.get(&hash);
         Ok(AccountProof::new(*address, leaf, &self.tries.accounts, storage, &values))
+    }
+
+    /// The state root after changes on a view of a known block. The tries stay.
+    pub(super) fn root_after(&mut self, view: &StateView, changes: &BlockChanges) -> Result<B256, StoreError> {
+        let wiped = wiped_storage(changes, view)?;
+        self.move_to_view(view)?;
+        apply(&mut self.tries, changes);
+        let root = self.tries.root();
+        apply(&mut self.tries, &changes.inverse(&wiped));
+        Ok(root)
+    }
+
+    fn move_to_view(&mut self, view: &StateView) -> Result<(), StoreError> {
+        let hash = view.block().hash;
+        if !self.steps.contains_key(&hash) {
+            return Err(StoreError::UnknownBlock { hash });
+        }
+        self.move_to(hash);
+        if self.tries.root() == view.state_root() { Ok(()) } else { Err(StoreError::Amended { hash }) }
     }
 
     fn move_to(&mut self, to: B256) {

@@ -5,7 +5,7 @@
 //! Pairing: `append` and `unwind` are called by one thread at a time, everything else by any, also meanwhile.
 
 use super::{
-    block::{BlockData, BlockPart, BlockRef, TransactionPlace},
+    block::{BlockData, BlockPart, BlockRef, Note, Notes, TransactionPlace},
     error::StoreError,
     proof::AccountProof,
     view::StateView,
@@ -56,11 +56,17 @@ pub(crate) trait Backend: Debug + Send + Sync {
     /// Committed blocks that need not be appended at once.
     fn write_behind_max(&self) -> u64;
 
-    /// Lets go of what [`Snapshot::root_after`] kept of a block.
+    /// Lets go of what [`Snapshot::stage`] kept of a block.
     fn forget(&self, hash: &B256);
 
-    /// Commits blocks on the newest one, oldest first, all or none.
-    fn append(&self, layers: &[Arc<Layer>]) -> Result<(), StoreError>;
+    /// Commits blocks on the newest one, oldest first, and notes: all or none.
+    fn append(&self, layers: &[Arc<Layer>], notes: &Notes) -> Result<(), StoreError>;
+
+    /// A note that was committed.
+    fn note(&self, note: Note) -> Result<Option<Bytes>, StoreError>;
+
+    /// Changes the state after the newest committed block as if the block had made these changes too.
+    fn amend(&self, changes: &BlockChanges) -> Result<(), StoreError>;
 
     /// The committed blocks above this one, newest first.
     fn layers_above(&self, to: &BlockRef) -> Result<Vec<Arc<Layer>>, StoreError>;
@@ -86,7 +92,9 @@ pub(crate) trait Snapshot: Debug + Send + Sync {
     fn block_part(&self, hash: &B256, part: BlockPart) -> Result<Option<Bytes>, StoreError>;
     fn transaction(&self, hash: &B256) -> Result<Option<TransactionPlace>, StoreError>;
     /// The state root after a block on a view of this snapshot.
-    fn root_after(&self, parent: &StateView, block: &Staging<'_>) -> Result<Staged, StoreError>;
+    fn stage(&self, parent: &StateView, block: &Staging<'_>) -> Result<Staged, StoreError>;
+    /// The state root after changes on a view of this snapshot, of which nothing is kept.
+    fn root_after(&self, view: &StateView, changes: &BlockChanges) -> Result<B256, StoreError>;
     /// The proof of an account and slots in a view of this snapshot.
     fn proof(&self, view: &StateView, address: &Address, slots: &[U256]) -> Result<AccountProof, StoreError>;
 }

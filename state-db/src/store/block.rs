@@ -4,6 +4,7 @@
 //! The store knows no transaction: header, body, receipts and what else the node wants to keep are bytes to it.
 
 use alloy_primitives::{Address, B256, Bytes};
+use std::collections::BTreeMap;
 
 /// Number and hash of a block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -34,6 +35,18 @@ pub struct BlockData {
     /// What else the caller wants back with the block, in the caller's own form.
     pub extra: Bytes,
 }
+
+/// What a caller keeps beside the blocks, in its own form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Note {
+    /// Which chain this is.
+    Chain,
+    /// What names committed blocks: the safe one, the finalised one.
+    Tags,
+}
+
+/// Notes that are not committed yet.
+pub(crate) type Notes = BTreeMap<Note, Bytes>;
 
 /// One of the parts of a block that are RLP bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -33,6 +33,12 @@ pub enum StoreError {
         /// Hash of the newest committed block.
         tip: B256,
     },
+    /// The state after the block was changed since by [`Store::amend`](crate::Store::amend): look again.
+    #[error("the state after block {hash} was changed meanwhile")]
+    Amended {
+        /// Hash of the block.
+        hash: B256,
+    },
     /// A block's number is its parent's plus one.
     #[error("block {hash}: expected number {expected}, found {found}")]
     Number {

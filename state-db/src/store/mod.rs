@@ -25,7 +25,8 @@ mod view;
 
 pub(crate) use backend::{Backend, Kept, Moment, Snapshot, Staged, Staging};
 pub(crate) use block::BlockPart;
-pub use block::{BlockData, BlockRef, TransactionPlace};
+pub(crate) use block::Notes;
+pub use block::{BlockData, BlockRef, Note, TransactionPlace};
 pub use error::StoreError;
 pub use proof::{AccountProof, SlotProof};
 pub use view::StateView;
@@ -63,6 +64,8 @@ struct Tree {
     durable: BlockRef,
     durable_moment: Moment,
     snapshot: Arc<dyn Snapshot>,
+    /// What goes with the next commit.
+    notes: Notes,
 }
 
 impl Tree {
@@ -111,7 +114,8 @@ impl Store {
     pub(crate) fn new(backend: Arc<dyn Backend>) -> Result<Self, StoreError> {
         let (newest, snapshot) = backend.newest()?;
         let (tip, durable_moment) = (newest.id, newest.moment);
-        let tree = Tree { overlay: Overlay::default(), tip, durable: tip, durable_moment, snapshot };
+        let overlay = Overlay::default();
+        let tree = Tree { overlay, tip, durable: tip, durable_moment, snapshot, notes: Notes::new() };
         Ok(Self(Arc::new(Shared { backend, tree: RwLock::new(tree), writer: Mutex::default() })))
     }
 
@@ -152,7 +156,7 @@ impl Store {
     /// Any number of threads may stage at once, also while a commit is under way.
     ///
     /// # Errors
-    /// [`StoreError::UnknownBlock`] for the parent, [`StoreError::Number`]; the backend failed.
+    /// [`StoreError::UnknownBlock`] for the parent, [`StoreError::Amended`], [`StoreError::Number`]; the backend failed.
     pub fn stage(&self, block: BlockData, changes: Arc<BlockChanges>) -> Result<B256, StoreError> {
         if let Ok(view) = self.view_at(&block.id.hash) {
             return Ok(view.state_root());
@@ -164,14 +168,20 @@ impl Store {
         }
         let wiped = Arc::new(wiped_storage(&changes, &parent)?);
         let staging = Staging { id: block.id, changes: &changes, wiped: &wiped };
-        let Staged { state_root, trie } = parent.snapshot().root_after(&parent, &staging)?;
-        let (hash, parent) = (block.id.hash, block.parent);
+        let Staged { state_root, trie } = parent.snapshot().stage(&parent, &staging)?;
+        let (hash, parent, parent_root) = (block.id.hash, block.parent, parent.state_root());
         let mut tree = self.0.tree.write();
-        if tree.overlay.get(&parent).is_none() && tree.snapshot.find(&parent)?.is_none() {
-            // Discarded meanwhile.
+        let stands_on = match tree.overlay.get(&parent) {
+            Some(layer) => Some(layer.state_root),
+            None => tree.snapshot.find(&parent)?.map(|kept| kept.state_root),
+        };
+        if stands_on != Some(parent_root) {
+            // Discarded or amended meanwhile.
             drop(tree);
             self.0.backend.forget(&hash);
-            return Err(StoreError::UnknownBlock { hash: parent });
+            return Err(
+                stands_on.map_or(StoreError::UnknownBlock { hash: parent }, |_| StoreError::Amended { hash: parent })
+            );
         }
         tree.overlay.insert(Arc::new(Layer { block: Arc::new(block), state_root, changes, wiped, trie }));
         Ok(state_root)
@@ -187,14 +197,45 @@ impl Store {
         if tree.overlay.get(block).is_none() || tree.pending().iter().any(|layer| layer.block.id.hash == *block) {
             return Err(StoreError::NotStaged { hash: *block });
         }
-        let gone = tree.overlay.subtree(*block);
-        for hash in &gone {
-            tree.overlay.remove(hash);
-        }
+        let gone = tree.overlay.take_subtree(*block);
         drop(tree);
-        // Newest first, so that the parent of what is forgotten is still known.
-        gone.iter().rev().for_each(|hash| self.0.backend.forget(hash));
+        self.0.forget(&gone);
         Ok(())
+    }
+
+    /// Changes the state after the tip without a block, as development chains do: later blocks stand on the changed state, and an
+    /// unwind to the tip comes back to it. The block keeps its header, whose root is then another. What was staged on the tip is
+    /// discarded. Views that are held stay as they are. Durable when this returns.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`]; the backend failed.
+    pub fn amend(&self, changes: &BlockChanges) -> Result<(), StoreError> {
+        let _writer = self.0.writer.lock();
+        self.0.append_pending()?;
+        self.0.backend.amend(changes)?;
+        let (newest, snapshot) = self.0.backend.newest()?;
+        let mut tree = self.0.tree.write();
+        tree.set_durable(newest, snapshot);
+        let children = tree.overlay.children(newest.id.hash);
+        let gone: Vec<B256> = children.into_iter().flat_map(|child| tree.overlay.take_subtree(child)).collect();
+        drop(tree);
+        self.0.forget(&gone);
+        Ok(())
+    }
+
+    /// What was noted last.
+    ///
+    /// # Errors
+    /// The backend failed.
+    pub fn note(&self, note: Note) -> Result<Option<Bytes>, StoreError> {
+        let waiting = self.0.tree.read().notes.get(&note).cloned();
+        waiting.map_or_else(|| self.0.backend.note(note), |bytes| Ok(Some(bytes)))
+    }
+
+    /// Keeps a note in place of the one before. It becomes durable in the transaction of the next commit that does, or by
+    /// [`Self::flush`].
+    pub fn set_note(&self, note: Note, bytes: Bytes) {
+        self.0.tree.write().notes.insert(note, bytes);
     }
 
     /// Commits the staged blocks from the tip up to this one, all or none. The tip itself is committed already.
@@ -224,7 +265,7 @@ impl Store {
         self.0.append(layers)
     }
 
-    /// Makes all committed blocks durable.
+    /// Makes all committed blocks and notes durable.
     ///
     /// # Errors
     /// [`StoreError::Failed`]; the backend failed.
@@ -237,20 +278,38 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotOnBranch`], [`StoreError::Pruned`], [`StoreError::Failed`]; the backend failed.
     pub fn unwind(&self, block: &B256) -> Result<(), StoreError> {
+        self.take_off(block, true)
+    }
+
+    /// Makes an ancestor of the tip the tip. The blocks above it are forgotten, with all that is staged on them; so it costs
+    /// little, however many they are.
+    ///
+    /// # Errors
+    /// Those of [`Self::unwind`].
+    pub fn cut(&self, block: &B256) -> Result<(), StoreError> {
+        self.take_off(block, false)
+    }
+
+    fn take_off(&self, block: &B256, keeps: bool) -> Result<(), StoreError> {
         let _writer = self.0.writer.lock();
-        let (tip, snapshot) = {
+        let (tip, durable, snapshot) = {
             let mut tree = self.0.tree.write();
-            let mut committed = tree.pending().into_iter().map(|layer| layer.block.id).chain([tree.durable]);
+            let pending = tree.pending();
+            let mut committed = pending.iter().map(|layer| layer.block.id).chain([tree.durable]);
             if let Some(to) = committed.find(|committed| committed.hash == *block) {
                 tree.tip = to;
+                let first = pending.iter().find(|layer| layer.block.parent == to.hash && !keeps);
+                let gone = first.map(|first| tree.overlay.take_subtree(first.block.id.hash)).unwrap_or_default();
+                drop(tree);
+                self.0.forget(&gone);
                 return Ok(());
             }
-            (tree.tip, tree.snapshot.clone())
+            (tree.tip, (tree.durable, tree.durable_moment), tree.snapshot.clone())
         };
         let Some(to) = snapshot.find(block)? else {
             return Err(StoreError::NotOnBranch { hash: *block, tip: tip.hash });
         };
-        let layers = self.0.backend.layers_above(&to.id)?;
+        let layers = if keeps { self.0.backend.layers_above(&to.id)? } else { Vec::new() };
         {
             // Staged before they are taken off, so that they are never unknown.
             let mut tree = self.0.tree.write();
@@ -258,17 +317,27 @@ impl Store {
         }
         let unwound = self.0.backend.unwind(&to.id).and_then(|()| self.0.backend.newest());
         let mut tree = self.0.tree.write();
-        match unwound {
-            Ok((newest, snapshot)) => {
-                tree.set_durable(newest, snapshot);
-                tree.tip = newest.id;
-                Ok(())
-            }
+        let (newest, unwound) = match unwound {
+            Ok(unwound) => unwound,
             Err(error) => {
                 layers.iter().for_each(|layer| drop(tree.overlay.remove(&layer.block.id.hash)));
-                Err(error)
+                return Err(error);
             }
+        };
+        tree.set_durable(newest, unwound);
+        tree.tip = newest.id;
+        if keeps {
+            return Ok(());
         }
+        let mut gone = Vec::new();
+        for number in to.id.number + 1..=durable.0.number {
+            gone.extend(snapshot.block_hash(durable.1, number)?);
+        }
+        let staged: Vec<B256> = gone.iter().flat_map(|parent| tree.overlay.children(*parent)).collect();
+        gone.extend(staged.into_iter().flat_map(|hash| tree.overlay.take_subtree(hash)));
+        drop(tree);
+        self.0.forget(&gone);
+        Ok(())
     }
 
     /// A block, staged or committed.
@@ -355,19 +424,36 @@ impl Shared {
     /// Gives committed layers to the backend, newest first; the caller holds `writer`.
     fn append(&self, mut layers: Vec<Arc<Layer>>) -> Result<(), StoreError> {
         layers.reverse();
-        self.backend.append(&layers)?;
+        let notes = self.tree.read().notes.clone();
+        self.backend.append(&layers, &notes)?;
         let (newest, snapshot) = self.backend.newest()?;
         let mut tree = self.tree.write();
+        // Those that were set meanwhile wait.
+        tree.notes.retain(|note, bytes| notes.get(note) != Some(bytes));
         tree.set_durable(newest, snapshot);
         tree.tip = newest.id;
         layers.iter().for_each(|layer| drop(tree.overlay.remove(&layer.block.id.hash)));
         Ok(())
     }
 
+    /// Lets the backend forget blocks, parents before children.
+    fn forget(&self, gone: &[B256]) {
+        // Newest first, so that the parent of what is forgotten is still known.
+        gone.iter().rev().for_each(|hash| self.backend.forget(hash));
+    }
+
     fn flush(&self) -> Result<(), StoreError> {
         let _writer = self.writer.lock();
-        let pending = self.tree.read().pending();
-        if pending.is_empty() { Ok(()) } else { self.append(pending) }
+        self.append_pending()
+    }
+
+    /// Gives what waits to the backend; the caller holds `writer`.
+    fn append_pending(&self) -> Result<(), StoreError> {
+        let (pending, has_notes) = {
+            let tree = self.tree.read();
+            (tree.pending(), !tree.notes.is_empty())
+        };
+        if pending.is_empty() && !has_notes { Ok(()) } else { self.append(pending) }
     }
 }
 
@@ -379,7 +465,7 @@ impl Drop for Shared {
 }
 
 /// The slots that the changes wipe on the parent.
-fn wiped_storage(changes: &BlockChanges, parent: &StateView) -> Result<WipedStorage, StoreError> {
+pub(crate) fn wiped_storage(changes: &BlockChanges, parent: &StateView) -> Result<WipedStorage, StoreError> {
     let mut wiped = WipedStorage::default();
     for (address, _) in changes.accounts.iter().filter(|(_, change)| change.wipes_storage()) {
         let slots = parent.slots(address)?;

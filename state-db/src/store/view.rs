@@ -150,6 +150,15 @@ impl StateView {
         layer.map(|layer| layer.block.id.hash).ok_or(missing)
     }
 
+    /// The state root after further changes, of which nothing is kept.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownBlock`] or [`StoreError::Amended`] in memory, if the block was discarded or its state changed; the
+    /// backend failed.
+    pub fn root_after(&self, changes: &BlockChanges) -> Result<B256, StoreError> {
+        self.0.snapshot.root_after(self, changes)
+    }
+
     /// The account and the slots with their proofs under the state root (EIP-1186), also of absence.
     ///
     /// # Errors

@@ -5,9 +5,11 @@
 //! | `format` | version of this layout, 4 bytes big-endian |
 //! | `tip` | number (8 bytes) and hash (32) of the newest block: the durable mark |
 //! | `oldest` | number of the oldest block whose state can be read, 8 bytes |
+//! | `chain`, `tags` | what the caller notes beside the blocks, in its own form; there once it was noted |
 //! | `bare_storage` | addresses with storage but neither nonce nor code at the genesis, 20 bytes each (EIP-7610) |
 
 use super::{Table, TableId};
+use crate::store::Note;
 use alloy_primitives::Bytes;
 
 /// The rows.
@@ -17,10 +19,12 @@ pub(in super::super) enum MetaKey {
     Tip,
     Oldest,
     BareStorage,
+    Note(Note),
 }
 
 impl MetaKey {
-    const ALL: [Self; 4] = [Self::Format, Self::Tip, Self::Oldest, Self::BareStorage];
+    const ALL: [Self; 6] =
+        [Self::Format, Self::Tip, Self::Oldest, Self::BareStorage, Self::Note(Note::Chain), Self::Note(Note::Tags)];
 
     const fn name(self) -> &'static str {
         match self {
@@ -28,6 +32,8 @@ impl MetaKey {
             Self::Tip => "tip",
             Self::Oldest => "oldest",
             Self::BareStorage => "bare_storage",
+            Self::Note(Note::Chain) => "chain",
+            Self::Note(Note::Tags) => "tags",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Random sequences of stage, commit, unwind, discard and reopening: the store in memory and stores on disk answer as the naive
+//! Random sequences of stage, commit, unwind, cut, discard, amend and reopening: the store in memory and stores on disk answer as the naive
 //! model does, about every block.
 
 use super::{
@@ -6,7 +6,9 @@ use super::{
     naive::{Naive, Steps, block, steps},
 };
 use alloy_primitives::B256;
-use laminar_state_db::{BlockData, BlockRef, MemoryState, StateView, Store, StoreError, StoreOptions};
+use laminar_state_db::{
+    Access, BlockData, BlockRef, Maintenance, MemoryState, StateView, Store, StoreError, StoreOptions,
+};
 use proptest::prelude::*;
 use std::{collections::BTreeMap, sync::Arc};
 use tempfile::TempDir;
@@ -31,6 +33,14 @@ enum Op {
     Discard {
         block: usize,
     },
+    /// As unwind, but what is taken off is gone.
+    Cut {
+        block: usize,
+    },
+    /// Of the tip's state.
+    Amend {
+        steps: Steps,
+    },
     /// Ends all stores on disk, and with them all staged blocks.
     Reopen,
 }
@@ -42,6 +52,8 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         4 => any::<usize>().prop_map(|block| Op::Commit { block }),
         2 => any::<usize>().prop_map(|block| Op::Unwind { block }),
         1 => any::<usize>().prop_map(|block| Op::Discard { block }),
+        1 => any::<usize>().prop_map(|block| Op::Cut { block }),
+        2 => steps().prop_map(|steps| Op::Amend { steps }),
         1 => Just(Op::Reopen),
     ];
     proptest::collection::vec(op, 1..24)
@@ -115,6 +127,8 @@ impl Group {
             Op::Commit { block } => self.commit(self.pick(*block)),
             Op::Unwind { block } => self.unwind(self.pick(*block)),
             Op::Discard { block } => self.discard(self.pick(*block)),
+            Op::Cut { block } => self.cut(self.pick(*block)),
+            Op::Amend { steps } => self.amend(steps),
             Op::Reopen => self.reopen(),
         }
     }
@@ -128,6 +142,8 @@ impl Group {
         let root = state.state_root();
         let hash = data.id.hash;
         for store in self.stores() {
+            let foretold = store.view_at(&parent.id.hash).and_then(|view| view.root_after(&changes)).expect("readable");
+            assert_eq!(foretold, root, "root without staging {:?}", data.id);
             let found = store.stage(data.clone(), changes.clone()).expect("stages");
             assert_eq!(found, root, "root of {:?}", data.id);
         }
@@ -166,6 +182,48 @@ impl Group {
         }
     }
 
+    fn cut(&mut self, block: B256) {
+        let is_committed = self.model.is_committed(&block);
+        for store in self.stores() {
+            let done = store.cut(&block);
+            assert_eq!(done.is_ok(), is_committed, "{done:?}");
+        }
+        if is_committed {
+            let gone = self.model.state(&self.model.tip).branch.clone();
+            let height = self.model.state(&block).branch.len();
+            self.model.tip = block;
+            gone[height..].iter().for_each(|gone| self.forget(gone.hash));
+        }
+    }
+
+    /// The model forgets a block and all that stand on it.
+    fn forget(&mut self, block: B256) {
+        self.model.blocks.retain(|_, (_, state, _)| state.branch.iter().all(|ancestor| ancestor.hash != block));
+        if !self.model.blocks.contains_key(&self.last) {
+            self.last = self.model.tip;
+        }
+    }
+
+    fn amend(&mut self, steps: &Steps) {
+        let tip = self.model.tip;
+        let (block, before, _) = self.model.blocks[&tip].clone();
+        let changes = before.changes(steps);
+        let mut state = before.after(block.id, &changes);
+        state.branch.pop();
+        let root = state.state_root();
+        for store in self.stores() {
+            store.amend(&changes).expect("amends");
+        }
+        let children = self.model.blocks.values().filter(|(child, ..)| child.parent == tip);
+        let children: Vec<B256> = children.map(|(child, ..)| child.id.hash).collect();
+        children.into_iter().for_each(|child| self.forget(child));
+        self.model.blocks.insert(tip, (block, state, root));
+        // Proofs go by another way than reads.
+        for store in self.stores() {
+            check_proofs(&store.view_at(&tip).expect("kept"), self.model.state(&tip), root);
+        }
+    }
+
     fn discard(&mut self, block: B256) {
         let is_committed = self.model.is_committed(&block);
         for store in self.stores() {
@@ -177,10 +235,7 @@ impl Group {
             }
         }
         if !is_committed {
-            self.model.blocks.retain(|_, (_, state, _)| state.branch.iter().all(|ancestor| ancestor.hash != block));
-        }
-        if !self.model.blocks.contains_key(&self.last) {
-            self.last = self.model.tip;
+            self.forget(block);
         }
     }
 
@@ -191,6 +246,7 @@ impl Group {
         for subject in &mut self.subjects {
             let Some((dir, options)) = &subject.disk else { continue };
             subject.store = None;
+            Maintenance::open(dir.path(), Access::ReadOnly).and_then(|store| store.verify()).expect("whole");
             subject.store = Some(Store::open(dir.path(), *options).expect("opens again"));
         }
     }

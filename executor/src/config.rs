@@ -27,7 +27,8 @@ pub enum Predict {
     /// Every transaction is simulated on the parent state, in parallel, inside the block's time; results whose reads hold are
     /// adopted, the others run again in dependency order.
     Presimulate,
-    /// As `Presimulate`, with simulations that the caller made before the block came (a mempool's).
+    /// What the caller knew before the block came: simulations (a mempool's), adopted as `Presimulate` does; or its access
+    /// list (EIP-7928).
     Ahead,
     /// From a delivered block access list (EIP-7928): its values are published before the first transaction runs.
     BlockAccessList,

@@ -6,7 +6,7 @@
 //! whoever wrote in the meantime.
 //! It holds no reference to state and knows nothing of other transactions.
 
-use crate::read_set::{BalanceRule, NonceRule};
+use crate::read_set::{BalanceRule, EnvironmentReads, NonceRule};
 use alloy_primitives::{Address, B256, Log, U256};
 use laminar_state_db::Account;
 use revm::bytecode::Bytecode;
@@ -90,6 +90,8 @@ pub struct Simulation {
     pub result: TxResult,
     /// What the beneficiary earns, in wei.
     pub fee_wei: U256,
+    /// What the run looked at of the block that it was made in.
+    pub environment: EnvironmentReads,
 }
 
 impl Simulation {

@@ -86,7 +86,7 @@ impl BlockExecutor {
         let around = Surroundings { block: prepared, parent };
         let gas_used = block.header.gas_used;
         let path = self.path(gas_used, prepared, &knowledge);
-        let trial = self.has_trial(path, gas_used);
+        let trial = self.has_trial(path, gas_used, &knowledge);
         if path == Path::Parallel && !trial {
             self.pool.wake();
         }
@@ -189,8 +189,12 @@ impl BlockExecutor {
     }
 
     /// Whether the first transactions decide if the others get workers: where nothing is known of a block that may be short.
-    fn has_trial(&self, path: Path, gas_used: u64) -> bool {
-        let knows = self.config.predict != Predict::None;
+    fn has_trial(&self, path: Path, gas_used: u64, knowledge: &Knowledge) -> bool {
+        let knows = match self.config.predict {
+            Predict::None => false,
+            Predict::Presimulate => true,
+            Predict::Ahead | Predict::BlockAccessList => !matches!(knowledge, Knowledge::Nothing),
+        };
         path == Path::Parallel && self.config.mode == Mode::Auto && !knows && gas_used < TRIAL_GAS_MAX
     }
 
@@ -224,10 +228,14 @@ impl BlockExecutor {
             Mode::Sequential => Path::Sequential,
             Mode::Parallel => Path::Parallel,
             // Adopting needs no workers, so it pays for every block.
-            Mode::Auto if matches!(knowledge, Knowledge::Simulations(_)) => Path::Parallel,
+            Mode::Auto if self.adopts(knowledge) => Path::Parallel,
             Mode::Auto if self.pool.workers() > 1 && pays_in_parallel(prepared, gas_used) => Path::Parallel,
             Mode::Auto => Path::Sequential,
         }
+    }
+
+    fn adopts(&self, knowledge: &Knowledge) -> bool {
+        self.config.predict == Predict::Ahead && matches!(knowledge, Knowledge::Simulations(_))
     }
 
     fn predict<DB: DatabaseRef + Sync>(
@@ -247,7 +255,7 @@ impl BlockExecutor {
                 Some(known) => Prepared::from_simulations(known, memory, gas_limits),
                 None => Prepared::nothing(plan(), memory),
             },
-            (Predict::BlockAccessList, Knowledge::BlockAccessList(list)) => {
+            (Predict::BlockAccessList | Predict::Ahead, Knowledge::BlockAccessList(list)) => {
                 Prepared::from_effects(predict::effects_of_list(&list, txs, around.parent)?, memory)
             }
             (Predict::Presimulate, _) => {

@@ -45,6 +45,7 @@ mod merge;
 
 mod contention;
 mod presimulate;
+mod simulated;
 mod trial;
 
 mod parallel;
@@ -65,4 +66,5 @@ pub use execute::ViewError;
 pub use executor::{BlockExecutor, Knowledge};
 pub use outcome::{Drafted, Fallback, Outcome, Path, Stats};
 pub use presimulate::Simulations;
+pub use simulated::{Simulated, simulate_each};
 pub use types::{Block, Incarnation, Receipt, Transaction, TxIndex};

@@ -32,6 +32,12 @@ pub struct Simulations {
 }
 
 impl Simulations {
+    /// Attempts for the transactions of `block` in block order, made where they may be adopted if their reads hold.
+    pub(crate) fn of(block: &PreparedBlock, attempts: Vec<Attempt>) -> Self {
+        let PreparedBlock { parent_hash, block_env, .. } = block;
+        Self { attempts, spans: Vec::new(), parent_hash: *parent_hash, block_env: block_env.clone() }
+    }
+
     /// Those that can be adopted on `parent` if their reads hold in the block; `None` if none can.
     pub(crate) fn into_attempts<DB: DatabaseRef + Sync>(
         self,
@@ -72,9 +78,7 @@ pub(crate) fn presimulate<DB: DatabaseRef + Sync>(
         let simulated = clock.span(*worker, index, SpanKind::Presimulate, || instance.speculate(index));
         *done[index.as_usize()].lock() = simulated;
     });
-    let PreparedBlock { parent_hash, block_env, .. } = around.block;
-    let (parent_hash, block_env) = (*parent_hash, block_env.clone());
-    let mut simulations = Simulations { attempts: Vec::with_capacity(txs), spans: Vec::new(), parent_hash, block_env };
+    let mut simulations = Simulations::of(around.block, Vec::with_capacity(txs));
     for (attempt, span) in done.into_iter().map(Mutex::into_inner) {
         simulations.attempts.push(attempt);
         simulations.spans.extend(span);

@@ -1,4 +1,4 @@
-//! How exactly a run looked at an account: what must still hold for its result to be right.
+//! How exactly a run looked at an account, and at what of the block around it: what must still hold for its result to be right.
 //!
 //! Place in the flow: `execute` records it, [`crate::effects`] carries it, [`crate::validate`] checks it.
 //! Invariant: a rule is never weaker than what the run depended on. Where that cannot be decided cheaply it is
@@ -10,6 +10,7 @@
 //! exact. Overflow of an addition is excluded by [`RELATIVE_BALANCE_MAX`].
 
 use alloy_primitives::U256;
+use revm::context::BlockEnv;
 
 /// Balances from here on are never treated as relative, so that no sum of two relative amounts can overflow 256 bits.
 pub const RELATIVE_BALANCE_MAX: U256 = U256::from_limbs([0, 0, 1, 0]);
@@ -45,6 +46,51 @@ impl BalanceRule {
             Self::Exact => false,
             Self::AtLeast(least) => now >= least && now < RELATIVE_BALANCE_MAX,
         }
+    }
+}
+
+/// What a run looked at of the block that it was made in, one bit a thing. The base fee is not among them: every run pays it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EnvironmentReads(u8);
+
+impl EnvironmentReads {
+    /// `COINBASE`; or a frame ended early, perhaps because an account was not as cheap as the beneficiary's (EIP-3651).
+    pub const BENEFICIARY: Self = Self(1);
+    /// `TIMESTAMP`.
+    pub const TIMESTAMP: Self = Self(1 << 1);
+    /// `NUMBER`.
+    pub const NUMBER: Self = Self(1 << 2);
+    /// `BLOCKHASH`: the branch that the block stands on.
+    pub const ANCESTORS: Self = Self(1 << 3);
+    /// `DIFFICULTY`, `PREVRANDAO`.
+    pub const RANDOMNESS: Self = Self(1 << 4);
+    /// `GASLIMIT`.
+    pub const GAS_LIMIT: Self = Self(1 << 5);
+    /// `BLOBBASEFEE`.
+    pub const BLOB_FEE: Self = Self(1 << 6);
+    /// `SLOTNUM` (EIP-7843).
+    pub const SLOT_NUMBER: Self = Self(1 << 7);
+
+    /// Adds what else was looked at.
+    pub const fn insert(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    /// Whether all of `other` was looked at.
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Whether everything that a run in `seen` looked at is the same in `now`, ancestors aside.
+    pub fn hold(self, seen: &BlockEnv, now: &BlockEnv) -> bool {
+        let same = |what: Self, same: bool| same || !self.contains(what);
+        same(Self::BENEFICIARY, seen.beneficiary == now.beneficiary)
+            && same(Self::TIMESTAMP, seen.timestamp == now.timestamp)
+            && same(Self::NUMBER, seen.number == now.number)
+            && same(Self::RANDOMNESS, (seen.difficulty, seen.prevrandao) == (now.difficulty, now.prevrandao))
+            && same(Self::GAS_LIMIT, seen.gas_limit == now.gas_limit)
+            && same(Self::BLOB_FEE, seen.blob_excess_gas_and_price == now.blob_excess_gas_and_price)
+            && same(Self::SLOT_NUMBER, seen.slot_num == now.slot_num)
     }
 }
 

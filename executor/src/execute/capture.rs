@@ -31,7 +31,7 @@ pub(super) fn capture(
     result: TxResult,
     fee_wei: U256,
 ) -> Simulation {
-    let mut run = Simulation { result, fee_wei, ..Simulation::default() };
+    let mut run = Simulation { result, fee_wei, environment: notes.environment, ..Simulation::default() };
     run.accounts.reserve_exact(state.len());
     for (address, account) in state.drain() {
         push(&mut run, address, account, notes, sender);

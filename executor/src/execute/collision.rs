@@ -4,6 +4,7 @@
 //! Invariant: a creation at such an address fails exactly as one at an address with a nonce does. Everything else is revm's.
 
 use super::{Evm, observe::BlockContext};
+use crate::read_set::EnvironmentReads;
 use alloy_primitives::Address;
 use laminar_state_db::storage_only_id;
 use revm::{
@@ -89,7 +90,16 @@ impl<'a, DB: DatabaseRef, TX: Transaction> EvmTr for Guarded<'_, 'a, DB, TX> {
     }
 
     fn frame_run(&mut self) -> Result<FrameInitOrResult<Self::Frame>, Failed<'a, DB, TX>> {
-        self.0.frame_run()
+        let ran = self.0.frame_run()?;
+        // CONSENSUS: EIP-3651, the beneficiary is warm. A frame that cannot pay for a cold account ends before the account is
+        // looked at, so that nothing else tells which account it was.
+        if let ItemOrResult::Result(result) = &ran
+            && !result.interpreter_result().result.is_ok_or_revert()
+        {
+            let notes = &mut self.0.ctx.journaled_state.database.notes;
+            notes.environment.insert(EnvironmentReads::BENEFICIARY);
+        }
+        Ok(ran)
     }
 
     fn frame_return_result(&mut self, result: FrameResult) -> Result<Option<FrameResult>, Failed<'a, DB, TX>> {

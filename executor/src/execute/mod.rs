@@ -18,7 +18,7 @@ use crate::{
     env::PreparedBlock,
     error::ExecuteError,
     mv_memory::MvMemory,
-    read_set::NonceRule,
+    read_set::{EnvironmentReads, NonceRule},
     system_calls::{SYSTEM_CALL_GAS, SystemCallOutput},
     types::TxIndex,
 };
@@ -144,6 +144,10 @@ impl<'a, DB: DatabaseRef> Instance<'a, DB> {
                 };
                 let notes = &mut journal.database.notes;
                 notes.creates |= tx.kind.is_create();
+                // The first frame may not even have begun: see `collision`.
+                if result.is_halt() {
+                    notes.environment.insert(EnvironmentReads::BENEFICIARY);
+                }
                 Ok(capture(&mut journal.inner.state, notes, sender, tx_result(result), self.handler.fee_wei))
             }
             Err(error) => {

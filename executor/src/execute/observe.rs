@@ -1,28 +1,33 @@
-//! The opcodes that look at balances, wrapped so that a run knows which balances its result depends on.
+//! The opcodes that look at balances or at the block, wrapped so that a run knows what its result depends on.
 //!
 //! Place in the flow: installed into the instruction table of every revm instance of [`super::Instance`]. Other opcodes run
-//! untouched, so the price is paid only where a balance matters.
-//! Invariant: after a run, for every account whose balance could have changed the outcome, [`BalanceRule`] says how.
+//! untouched, so the price is paid only where a balance or the block matters.
+//! Invariant: after a run, for every account whose balance could have changed the outcome, [`BalanceRule`] says how; what of
+//! the block could have changed it is in [`EnvironmentReads`].
 //!
 //! | opcode | what it depends on |
 //! | --- | --- |
 //! | `BALANCE`, `SELFBALANCE` | that balance, exactly |
 //! | `SELFDESTRUCT` | the account's own balance, exactly: all of it moves |
 //! | `CALL`, `CALLCODE`, `CREATE`, `CREATE2` with value v | own balance at least v at that moment; exactly, if it is less |
+//! | `COINBASE`, `TIMESTAMP`, `NUMBER`, `BLOCKHASH`, `PREVRANDAO`, `GASLIMIT`, `BLOBBASEFEE`, `SLOTNUM` | that of the block |
 
 use super::view::StateView;
-use crate::read_set::BalanceRule;
+use crate::read_set::{BalanceRule, EnvironmentReads};
 use alloy_primitives::{Address, U256};
 use revm::{
     Context, Journal,
-    bytecode::opcode::{BALANCE, CALL, CALLCODE, CREATE, CREATE2, SELFBALANCE, SELFDESTRUCT},
+    bytecode::opcode::{
+        BALANCE, BLOBBASEFEE, BLOCKHASH, CALL, CALLCODE, COINBASE, CREATE, CREATE2, DIFFICULTY, GASLIMIT, NUMBER,
+        SELFBALANCE, SELFDESTRUCT, SLOTNUM, TIMESTAMP,
+    },
     context::{BlockEnv, CfgEnv},
     context_interface::Transaction,
     database_interface::DatabaseRef,
     handler::instructions::EthInstructions,
     interpreter::{
         InstructionContext, InstructionExecResult,
-        instructions::{Instruction, contract, host},
+        instructions::{Instruction, block_info, contract, host},
         interpreter::EthInterpreter,
         interpreter_types::InputsTr,
     },
@@ -48,6 +53,58 @@ pub(super) fn install<DB: DatabaseRef, TX: Transaction>(
     wrap(CALLCODE, call::<CALLCODE, DB, TX>);
     wrap(CREATE, create::<false, DB, TX>);
     wrap(CREATE2, create::<true, DB, TX>);
+    wrap(COINBASE, look::<COINBASE, DB, TX>);
+    wrap(TIMESTAMP, look::<TIMESTAMP, DB, TX>);
+    wrap(NUMBER, look::<NUMBER, DB, TX>);
+    wrap(DIFFICULTY, look::<DIFFICULTY, DB, TX>);
+    wrap(GASLIMIT, look::<GASLIMIT, DB, TX>);
+    wrap(BLOBBASEFEE, look::<BLOBBASEFEE, DB, TX>);
+    wrap(SLOTNUM, look::<SLOTNUM, DB, TX>);
+    wrap(BLOCKHASH, blockhash);
+}
+
+/// The opcodes that push one thing of the block.
+fn look<const OPCODE: u8, DB: DatabaseRef, TX: Transaction>(step: Step<'_, '_, DB, TX>) -> InstructionExecResult {
+    let environment = &mut step.host.journaled_state.database.notes.environment;
+    match OPCODE {
+        COINBASE => {
+            environment.insert(EnvironmentReads::BENEFICIARY);
+            block_info::coinbase(step)
+        }
+        TIMESTAMP => {
+            environment.insert(EnvironmentReads::TIMESTAMP);
+            block_info::timestamp(step)
+        }
+        NUMBER => {
+            environment.insert(EnvironmentReads::NUMBER);
+            block_info::block_number(step)
+        }
+        DIFFICULTY => {
+            environment.insert(EnvironmentReads::RANDOMNESS);
+            block_info::difficulty(step)
+        }
+        GASLIMIT => {
+            environment.insert(EnvironmentReads::GAS_LIMIT);
+            block_info::gaslimit(step)
+        }
+        BLOBBASEFEE => {
+            environment.insert(EnvironmentReads::BLOB_FEE);
+            block_info::blob_basefee(step)
+        }
+        SLOTNUM => {
+            environment.insert(EnvironmentReads::SLOT_NUMBER);
+            block_info::slot_num(step)
+        }
+        _ => unreachable!("installed for the opcodes above only"),
+    }
+}
+
+/// Which of the hashes it is depends on the block's number too.
+fn blockhash<DB: DatabaseRef, TX: Transaction>(step: Step<'_, '_, DB, TX>) -> InstructionExecResult {
+    let notes = &mut step.host.journaled_state.database.notes;
+    notes.environment.insert(EnvironmentReads::NUMBER);
+    notes.environment.insert(EnvironmentReads::ANCESTORS);
+    host::blockhash(step)
 }
 
 fn balance<DB: DatabaseRef, TX: Transaction>(step: Step<'_, '_, DB, TX>) -> InstructionExecResult {

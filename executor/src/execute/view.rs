@@ -10,7 +10,7 @@ use crate::{
     error::ExecuteError,
     location::Location,
     mv_memory::MvMemory,
-    read_set::BalanceRule,
+    read_set::{BalanceRule, EnvironmentReads},
     types::TxIndex,
 };
 use alloy_primitives::{Address, B256, U256, map::AddressMap};
@@ -49,6 +49,8 @@ pub(super) struct Notes {
     pub(super) nonce_assumed: bool,
     /// The run tried to create an account, so nonces of accounts without code matter.
     pub(super) creates: bool,
+    /// What the run looked at of its block.
+    pub(super) environment: EnvironmentReads,
 }
 
 /// Whose turn it is: what the view needs to know of the running transaction.
@@ -83,6 +85,7 @@ impl<'a, DB: DatabaseRef> StateView<'a, DB> {
         self.notes.balances.clear();
         self.notes.nonce_assumed = false;
         self.notes.creates = false;
+        self.notes.environment = EnvironmentReads::default();
     }
 
     /// An account as the run sees it, without notes.

@@ -9,6 +9,7 @@ mod divergences;
 mod edges;
 mod faults;
 mod foreign;
+mod foreseen;
 mod layering;
 mod list;
 mod mainnet;

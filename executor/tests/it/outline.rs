@@ -3,15 +3,16 @@
 //! The property test draws outlines, the fuzz target reads them from bytes; both check them here.
 
 use crate::{
-    check::check_prepared,
-    program::{BENEFICIARY, CONTRACTS, SENDERS, Step, assemble, contract, sender, subject},
+    check::{check_prepared, executor, first_difference},
+    program::{BENEFICIARY, CONTRACTS, SENDERS, Step, assemble, contract, looker, looker_code, sender, subject},
 };
 use alloy_consensus::Header;
 use alloy_primitives::{Address, B256, TxKind, U256};
 use laminar_executor::{
-    Block,
+    Block, Knowledge, Predict, Simulations,
     chain_spec::{ChainSpec, Rules},
     env::{PreparedBlock, block_env, cfg_env},
+    sequential, simulate_each,
 };
 use laminar_state_db::{Account, MemoryState};
 use revm::context::TxEnv;
@@ -65,14 +66,47 @@ impl Outline {
     #[track_caller]
     pub(crate) fn check(&self, workers: &[usize]) {
         let header = header(fork(self.fork));
+        let state = self.state(&header);
+        let (block, prepared) = self.block(header);
+        check_prepared(&block, &prepared, &state, workers);
+    }
+
+    /// Runs the block with simulations that a pool made one by one in a block that it foresaw: `foresee` gives its header.
+    /// Gives how many were adopted.
+    #[track_caller]
+    pub(crate) fn check_foreseen(&self, foresee: impl FnOnce(&mut Header)) -> u64 {
+        let actual = Header { parent_hash: B256::repeat_byte(7), ..header(fork(self.fork)) };
+        let mut foreseen = actual.clone();
+        foresee(&mut foreseen);
+        let state = self.state(&actual);
+        let simulated = simulate_each(&self.block(foreseen).1, &state, &[]);
+        let (block, prepared) = self.block(actual);
+        let mut want = sequential::execute(&block, &prepared, &state).expect("sequential");
+        let mut adopted = None;
+        for workers in [1, 2] {
+            let known = Simulations::gather(&prepared, simulated.iter().map(Some));
+            let known = known.map_or(Knowledge::Nothing, Knowledge::Simulations);
+            let got = executor(workers, Predict::Ahead).execute(&block, &prepared, &state, known).expect("parallel");
+            assert_eq!(first_difference(&mut want, &got, &state), None, "x {workers}");
+            let found = *adopted.get_or_insert(got.stats.adopted);
+            assert_eq!(got.stats.adopted, found, "x {workers}: adopted");
+        }
+        adopted.unwrap_or_default()
+    }
+
+    fn block(&self, header: Header) -> (Block, PreparedBlock) {
         let rules = ChainSpec::mainnet().rules_for(&header);
         // The rules around the transactions have tests of their own; here the header asks for none that needs a contract.
         let header = Header { parent_beacon_block_root: Some(B256::ZERO), ..header };
         let prepared = prepared(rules, &header, &self.drafts);
-        let block = Block::uncle(header);
+        (Block::uncle(header), prepared)
+    }
+
+    fn state(&self, header: &Header) -> MemoryState {
         let mut state = parent(&self.programs);
+        state.insert_block_hash(header.number - 1, header.parent_hash);
         install_system_contracts(&mut state);
-        check_prepared(&block, &prepared, &state, workers);
+        state
     }
 }
 
@@ -118,6 +152,10 @@ fn parent(programs: &[Vec<Step>]) -> MemoryState {
         let account = Account { nonce: 1, balance: U256::from(20 * u64::from(n)), code_hash };
         state.insert_account(contract(n), account);
         state.insert_slot(contract(n), U256::from(1), U256::from(n));
+    }
+    for n in 0..8 {
+        let code_hash = state.insert_code(looker_code(n));
+        state.insert_account(looker(n), Account { nonce: 1, balance: U256::ZERO, code_hash });
     }
     state
 }

@@ -41,10 +41,14 @@ pub(crate) enum Step {
     Log(u8),
     /// `tstore`/`tload` round trip into slot a.
     Transient(u8),
+    /// `slot[a] =` thing b of the block.
+    Block(u8, u8),
+    /// Looks at the code size of subject a with so little gas that only a warm account can be paid for.
+    Scarce(u8),
 }
 
 /// Number of kinds of steps.
-const STEP_KINDS: u8 = 15;
+const STEP_KINDS: u8 = 17;
 
 impl Step {
     /// A step of kind `kind`, which is taken modulo the number of kinds.
@@ -64,7 +68,9 @@ impl Step {
             11 => Self::SelfDestruct(a, b),
             12 => Self::RevertIfOdd(a),
             13 => Self::Log(a),
-            _ => Self::Transient(a),
+            14 => Self::Transient(a),
+            15 => Self::Block(a, b),
+            _ => Self::Scarce(a),
         }
     }
 }
@@ -105,6 +111,18 @@ pub(crate) fn assemble(steps: &[Step]) -> Bytes {
         code.step(*step);
     }
     code.op(op::STOP);
+    code.bytes.into()
+}
+
+/// A contract that looks at the code size of subject n and stops.
+pub(crate) fn looker(n: u8) -> Address {
+    Address::repeat_byte(0xd0 + n % 8)
+}
+
+/// The code of [`looker`].
+pub(crate) fn looker_code(n: u8) -> Bytes {
+    let mut code = Code::default();
+    code.push_address(subject(n)).op(op::EXTCODESIZE).op(op::POP).op(op::STOP);
     code.bytes.into()
 }
 
@@ -246,6 +264,23 @@ impl Code {
             Step::Log(a) => _ = self.load(a).zeros(2).op(op::LOG1),
             Step::Transient(a) => {
                 self.push_u64(u64::from(a) + 3).push_u64(1).op(op::TSTORE).push_u64(1).op(op::TLOAD).store(a);
+            }
+            Step::Block(a, b) => {
+                match b % 8 {
+                    0 => self.op(op::COINBASE),
+                    1 => self.op(op::TIMESTAMP),
+                    2 => self.op(op::NUMBER),
+                    3 => self.op(op::DIFFICULTY),
+                    4 => self.op(op::GASLIMIT),
+                    5 => self.op(op::BASEFEE),
+                    6 => self.op(op::GASPRICE),
+                    _ => self.push_u64(1).op(op::NUMBER).op(op::SUB).op(op::BLOCKHASH),
+                };
+                self.store(a);
+            }
+            Step::Scarce(a) => {
+                // The looker runs with 500 gas; its result goes to slot 3.
+                self.zeros(4).push_address(looker(a)).push_u64(500).op(op::STATICCALL).store(3);
             }
         }
     }

@@ -7,7 +7,7 @@ use crate::{
 };
 use proptest::prelude::*;
 
-fn step() -> impl Strategy<Value = Step> {
+pub(crate) fn step() -> impl Strategy<Value = Step> {
     let (a, b) = (0u8..8, 0u8..8);
     prop_oneof![
         4 => (a.clone(), b.clone()).prop_map(|(a, b)| Step::Add(a, b)),
@@ -24,11 +24,13 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (a.clone(), b).prop_map(|(a, b)| Step::SelfDestruct(a, b)),
         1 => a.clone().prop_map(Step::RevertIfOdd),
         1 => a.clone().prop_map(Step::Log),
-        1 => a.prop_map(Step::Transient),
+        1 => a.clone().prop_map(Step::Transient),
+        1 => (a.clone(), 0u8..8).prop_map(|(a, b)| Step::Block(a, b)),
+        1 => a.prop_map(Step::Scarce),
     ]
 }
 
-fn draft() -> impl Strategy<Value = Draft> {
+pub(crate) fn draft() -> impl Strategy<Value = Draft> {
     (0..SENDERS, 0u8..10, 0u8..40, 0u8..3, 0u8..4).prop_map(|(sender, to, wei, tip, gas)| Draft {
         sender,
         to,
@@ -39,7 +41,7 @@ fn draft() -> impl Strategy<Value = Draft> {
 }
 
 /// 96 cases, or what `PROPTEST_CASES` says.
-fn config() -> ProptestConfig {
+pub(crate) fn config() -> ProptestConfig {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(96);
     ProptestConfig { cases, ..ProptestConfig::default() }
 }

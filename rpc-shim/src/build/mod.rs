@@ -11,13 +11,13 @@ mod seal;
 
 pub use attributes::{Attributes, GasLimit, draft_header};
 
-use crate::pool::{Pool, Pooled};
+use crate::pool::{self, Pool, Pooled};
 use alloy_consensus::{BlockBody, Header};
 use alloy_eip7928::BlockAccessList;
 use alloy_eips::{eip7594::BlobTransactionSidecarVariant, eip7685::Requests};
 use alloy_primitives::{Address, B256, U256};
 use laminar_executor::{
-    Block, BlockExecutor, Drafted, ExecuteError, Knowledge, Receipt, Stats,
+    Block, BlockExecutor, Drafted, ExecuteError, Receipt, Stats,
     chain_spec::{ChainSpec, Fork, Rules},
     env::{PreparedBlock, block_env, cfg_env},
     rule::Rule,
@@ -120,7 +120,8 @@ pub fn build<DB: DatabaseRef + Sync, E: std::error::Error + Send + Sync + 'stati
     let withdrawals = attributes::withdrawals(&rules, attributes);
     let draft = Block::new(header, BlockBody { transactions: Vec::new(), ommers: Vec::new(), withdrawals });
     let prepared = prepare(rules, &draft, &candidates);
-    let drafted = executor.build(&draft, &prepared, state, Knowledge::Nothing)?;
+    let simulated: Vec<_> = candidates.iter().map(|tx| tx.simulated()).collect();
+    let drafted = executor.build(&draft, &prepared, state, pool::knowledge(&prepared, &simulated))?;
     let Drafted { outcome, left_out } = drafted;
     let (included, left_out) = split(candidates, left_out);
     let changes = Arc::new(outcome.changes);

@@ -55,11 +55,12 @@ impl Signal {
 }
 
 impl Dev {
-    /// Starts the miner. Call it once.
+    /// Starts the miner, and the simulation of what waits. Call it once.
     ///
     /// # Errors
     /// The system gives no thread.
     pub fn start(self: &Arc<Self>) -> std::io::Result<()> {
+        self.pool.start_simulating()?;
         let dev = Arc::downgrade(self);
         thread::Builder::new().name("laminar-miner".to_owned()).spawn(move || run(&dev))?;
         Ok(())

@@ -105,7 +105,7 @@ impl Dev {
         Ok(self.pool.set_head(head, change.for_pool())?)
     }
 
-    fn attributes(&self, head: &BlockRecord, now: u64) -> Attributes {
+    pub(super) fn attributes(&self, head: &BlockRecord, now: u64) -> Attributes {
         let controls = self.controls.lock();
         let timestamp = controls.clock.peek(now, head.header.timestamp);
         Attributes {

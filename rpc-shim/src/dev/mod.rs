@@ -31,9 +31,10 @@ use crate::{
     node::{ChainError, ImportError, Node},
     pool::{Head, Pool, Settings},
 };
-use alloy_primitives::{Address, B256, map::AddressSet};
+use alloy_primitives::{Address, B256, U256, map::AddressSet};
 use clock::Clock;
 use parking_lot::Mutex;
+use revm::context::BlockEnv;
 use snapshots::Snapshots;
 use std::{
     sync::Arc,
@@ -253,12 +254,19 @@ impl Dev {
     /// The next block for the pool, with what callers have set.
     fn next_head(&self) -> Result<Head, DevError> {
         let head = self.node.pool_head()?;
-        let controls = self.controls.lock();
-        Ok(Head {
-            base_fee: controls.base_fee.unwrap_or(head.base_fee),
-            gas_limit: controls.gas_limit.unwrap_or(head.gas_limit),
-            ..head
-        })
+        let parent = self.node.head();
+        let attributes = self.attributes(&parent, now());
+        let (base_fee, gas_limit) = {
+            let controls = self.controls.lock();
+            (controls.base_fee.unwrap_or(head.base_fee), controls.gas_limit.unwrap_or(head.gas_limit))
+        };
+        let next = BlockEnv {
+            beneficiary: attributes.beneficiary,
+            timestamp: U256::from(attributes.timestamp),
+            prevrandao: head.next.prevrandao.and(Some(attributes.prev_randao)),
+            ..head.next
+        };
+        Ok(Head { base_fee, gas_limit, next, ..head })
     }
 }
 

@@ -6,14 +6,17 @@
 use alloy_consensus::Header;
 use alloy_primitives::{Address, B256};
 use laminar_executor::{
+    Simulated,
     chain_spec::{ChainSpec, Rules},
     check_header::{expected_base_fee, expected_excess_blob_gas},
+    env::{PreparedBlock, block_env},
+    simulate_each,
 };
 use laminar_state_db::Account;
-use revm::DatabaseRef;
+use revm::{DatabaseRef, context::BlockEnv};
 use std::{fmt, sync::Arc};
 
-/// Accounts after a block.
+/// The state after a block, as far as the pool asks it.
 pub trait Accounts: Send + Sync {
     /// The account, if it exists.
     ///
@@ -26,6 +29,10 @@ pub trait Accounts: Send + Sync {
     /// # Errors
     /// The read failed.
     fn is_delegation(&self, code_hash: B256) -> Result<bool, AccountsError>;
+
+    /// Runs each transaction of `block` alone on the state after the head. `earlier` are runs of the same transactions after
+    /// other heads, which are kept where they hold.
+    fn simulate(&self, block: &PreparedBlock, earlier: &[Option<Simulated>]) -> Vec<Simulated>;
 }
 
 /// A failed read.
@@ -42,6 +49,10 @@ where
     fn is_delegation(&self, code_hash: B256) -> Result<bool, AccountsError> {
         Ok(self.code_by_hash_ref(code_hash)?.is_eip7702())
     }
+
+    fn simulate(&self, block: &PreparedBlock, earlier: &[Option<Simulated>]) -> Vec<Simulated> {
+        simulate_each(block, self, earlier)
+    }
 }
 
 /// The head of the chain, and what the block after it asks of transactions.
@@ -57,6 +68,9 @@ pub struct Head {
     pub blob_fee: Option<u128>,
     /// The gas limit of the next block.
     pub gas_limit: u64,
+    /// What else the next block is taken to be like, fees and gas limit aside: transactions are simulated in it, and what they
+    /// looked at of it is compared with the block when it comes.
+    pub next: BlockEnv,
     /// The accounts after the head.
     pub accounts: Arc<dyn Accounts>,
 }
@@ -64,21 +78,31 @@ pub struct Head {
 impl Head {
     /// What follows from a header; the next block is taken to come `seconds` after it and to keep its gas limit.
     pub fn after(spec: &ChainSpec, head: &Header, hash: B256, seconds: u64, accounts: Arc<dyn Accounts>) -> Self {
-        let rules = spec.rules_for(&Header {
+        let mut next = Header {
             number: head.number.saturating_add(1),
             timestamp: head.timestamp.saturating_add(seconds),
             difficulty: head.difficulty,
+            // Whoever made the last block is as likely as anybody to make the next one.
+            beneficiary: head.beneficiary,
             ..Header::default()
-        });
+        };
+        let rules = spec.rules_for(&next);
         let excess = expected_excess_blob_gas(&rules, head);
+        next.excess_blob_gas = excess;
         Self {
             hash,
             rules,
             base_fee: expected_base_fee(&rules, head).unwrap_or_default(),
             blob_fee: rules.blob_params.zip(excess).map(|(params, excess)| params.calc_blob_fee(excess)),
             gas_limit: head.gas_limit,
+            next: block_env(&rules, &next),
             accounts,
         }
+    }
+
+    /// The environment of the next block, as far as it can be foreseen.
+    pub(super) fn foreseen(&self) -> BlockEnv {
+        BlockEnv { basefee: self.base_fee, gas_limit: self.gas_limit, ..self.next.clone() }
     }
 }
 

@@ -11,6 +11,7 @@
 //! | `transaction`, `sidecar` | a transaction with its sender and blobs |
 //! | `head`, `check` | what the next block asks for |
 //! | `queue`, `book` | the transactions themselves |
+//! | `simulate` | their simulations, made while they wait |
 
 mod book;
 mod check;
@@ -19,11 +20,13 @@ mod head;
 mod queue;
 mod settings;
 mod sidecar;
+mod simulate;
 mod transaction;
 
 pub use error::PoolError;
 pub use head::{Accounts, AccountsError, Head};
 pub use settings::{BelowBaseFee, Order, Settings};
+pub(crate) use simulate::knowledge;
 pub use transaction::{Origin, Pooled};
 
 use alloy_eips::eip7594::BlobTransactionSidecarVariant;
@@ -31,6 +34,7 @@ use alloy_primitives::{Address, B256};
 use book::Book;
 use laminar_executor::Transaction;
 use parking_lot::Mutex;
+use simulate::{Desk, Task};
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
@@ -74,6 +78,8 @@ pub struct HeadChange {
 pub struct Pool {
     state: Mutex<State>,
     events: broadcast::Sender<PoolEvent>,
+    /// Lock order: `state`, then this.
+    desk: Arc<Desk>,
 }
 
 #[derive(Debug)]
@@ -82,13 +88,24 @@ struct State {
     book: Book,
     /// Blob transactions that were mined, oldest first: their blobs are in no block.
     mined_blobs: VecDeque<Arc<Pooled>>,
+    /// How often the pool was moved: what was begun before a move is not of the state after it.
+    moves: u64,
+    /// Those that carry a simulation of the state after the head; some may have left the pool.
+    simulated: Vec<Arc<Pooled>>,
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.desk.close();
+    }
 }
 
 impl Pool {
     /// An empty pool on `head`.
     pub fn new(settings: Settings, head: Head) -> Self {
-        let state = State { head, book: Book::new(settings), mined_blobs: VecDeque::new() };
-        Self { state: Mutex::new(state), events: broadcast::Sender::new(EVENTS_MAX) }
+        let (book, mined_blobs, simulated) = (Book::new(settings), VecDeque::new(), Vec::new());
+        let state = State { head, book, mined_blobs, moves: 0, simulated };
+        Self { state: Mutex::new(state), events: broadcast::Sender::new(EVENTS_MAX), desk: Arc::default() }
     }
 
     /// The head that transactions are judged on.
@@ -122,7 +139,9 @@ impl Pool {
         let mut state = self.state.lock();
         let State { head, book, .. } = &mut *state;
         let added = book.add(Arc::new(tx), head)?;
+        let simulations_max = book.settings().simulations_max;
         drop(state);
+        self.desk.add(added.promoted.iter().map(|tx| (Arc::clone(tx), None)), simulations_max);
         self.tell(added.promoted, added.dropped, Some(PoolError::ReplacementUnderpriced));
         Ok(hash)
     }
@@ -205,8 +224,11 @@ impl Pool {
     /// The state could not be read; the pool stands on the new head all the same, and some senders are judged late.
     pub fn set_head(&self, head: Head, change: HeadChange) -> Result<(), PoolError> {
         let mut state = self.state.lock();
-        let State { head: own, book, mined_blobs } = &mut *state;
+        let State { head: own, book, mined_blobs, moves, simulated } = &mut *state;
         *own = head;
+        *moves += 1;
+        // Before anything can fail: none of them is of this head.
+        let mut tasks = take_off(simulated, &self.desk);
         for tx in change.included.iter().filter_map(|hash| book.remove(hash)) {
             if tx.is_blob() {
                 mined_blobs.push_back(tx);
@@ -228,6 +250,10 @@ impl Pool {
             // What the new branch mined, or made impossible, does not return.
             promoted.extend(book.add(Arc::new(tx), own).map(|added| added.promoted).unwrap_or_default());
         }
+        tasks.retain(|(tx, _)| book.get(&tx.hash()).is_some());
+        let news = moved.iter().flat_map(|moved| &moved.promoted).chain(&promoted);
+        tasks.extend(news.map(|tx| (Arc::clone(tx), None)));
+        self.desk.add(tasks, book.settings().simulations_max);
         drop(state);
         let moved = moved?;
         self.tell(moved.promoted, Vec::new(), None);
@@ -267,4 +293,17 @@ impl Pool {
             let _ = self.events.send(PoolEvent::Pending(tx));
         }
     }
+}
+
+/// Takes the simulations off the transactions that carry them; with them all that is still to be simulated.
+fn take_off(simulated: &mut Vec<Arc<Pooled>>, desk: &Desk) -> Vec<Task> {
+    let mut tasks: Vec<Task> = simulated
+        .drain(..)
+        .map(|tx| {
+            let earlier = tx.set_simulated(None);
+            (tx, earlier)
+        })
+        .collect();
+    tasks.extend(desk.clear());
+    tasks
 }

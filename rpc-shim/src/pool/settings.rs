@@ -52,6 +52,8 @@ pub struct Settings {
     pub order: Order,
     /// Blob transactions that are kept after they were mined, for the case that their block is reorged out.
     pub mined_blobs_max: usize,
+    /// Transactions that are simulated before their block comes, and as many that wait for it; zero for none.
+    pub simulations_max: usize,
 }
 
 impl Default for Settings {
@@ -71,6 +73,7 @@ impl Default for Settings {
             below_base_fee: BelowBaseFee::Waits,
             order: Order::Fees,
             mined_blobs_max: 64,
+            simulations_max: 16_384,
         }
     }
 }

@@ -12,11 +12,12 @@ use alloy_eips::{
 };
 use alloy_primitives::{Address, B256, Bytes, Signature, U256};
 use laminar_executor::{
-    ExecuteError, Transaction, TxIndex,
+    ExecuteError, Simulated, Transaction, TxIndex,
     chain_spec::Rules,
     env::tx_env,
     recover::{Senders, check_transaction, decode_transaction, recover_authorities, recover_senders},
 };
+use parking_lot::Mutex;
 use revm::{context::TxEnv, context_interface::Transaction as _};
 use std::sync::Arc;
 
@@ -48,6 +49,8 @@ pub struct Pooled {
     impersonated: bool,
     cost: U256,
     len: usize,
+    /// What the pool found when it ran it on the state after its head.
+    simulated: Arc<Mutex<Option<Simulated>>>,
 }
 
 impl Pooled {
@@ -125,6 +128,7 @@ impl Pooled {
             impersonated: false,
             cost,
             len,
+            simulated: Arc::default(),
         })
     }
 
@@ -229,6 +233,16 @@ impl Pooled {
     pub fn covers(&self, base_fee: u64, blob_fee: Option<u128>) -> bool {
         let blobs = !self.is_blob() || blob_fee.is_none_or(|fee| self.env.max_fee_per_blob_gas >= fee);
         blobs && self.max_fee() >= u128::from(base_fee)
+    }
+
+    /// Its simulation on the state that its pool stands on, if there is one.
+    pub fn simulated(&self) -> Option<Simulated> {
+        self.simulated.lock().clone()
+    }
+
+    /// Puts a simulation on it, or takes it off; the one before.
+    pub(super) fn set_simulated(&self, simulated: Option<Simulated>) -> Option<Simulated> {
+        std::mem::replace(&mut self.simulated.lock(), simulated)
     }
 
     /// Its bytes as a block carries them.

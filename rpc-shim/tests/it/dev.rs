@@ -3,7 +3,7 @@
 use alloy_consensus::{Transaction as _, TxEip1559};
 use alloy_eips::{BlockId, eip2718::Encodable2718};
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256, hex};
-use laminar_executor::{BlockExecutor, Config, Transaction};
+use laminar_executor::{BlockExecutor, Config, Predict, Transaction};
 use laminar_rpc_shim::{
     api::{Context, Limits, module},
     dev::{ACCOUNTS, BALANCE_WEI, CHAIN_ID, Dev, Edit, Keys, MNEMONIC, Mining, Options, genesis},
@@ -19,7 +19,12 @@ fn keys() -> Keys {
 }
 
 fn node() -> Arc<Node> {
-    let config = Config { threads: NonZeroUsize::new(2).unwrap(), ..Config::default() };
+    node_with(Predict::None)
+}
+
+/// A node at the genesis of a development chain.
+pub(crate) fn node_with(predict: Predict) -> Arc<Node> {
+    let config = Config { threads: NonZeroUsize::new(2).unwrap(), predict, ..Config::default() };
     let genesis = genesis(CHAIN_ID, keys().addresses(), U256::from(BALANCE_WEI));
     Arc::new(Node::from_genesis(&genesis, Arc::new(BlockExecutor::new(config).unwrap())).unwrap())
 }

@@ -15,4 +15,5 @@ mod engine_http;
 mod forge;
 mod pool;
 mod server;
+mod simulations;
 mod tracers;

@@ -12,6 +12,7 @@ use laminar_fixtures::wallet::Wallet;
 use laminar_rpc_shim::pool::{Head, HeadChange, Origin, Pool, PoolError, PoolEvent, Pooled, Settings};
 use laminar_state_db::{Account, MemoryState};
 use proptest::prelude::*;
+use revm::context::BlockEnv;
 use std::{cmp::Reverse, mem::discriminant, sync::Arc};
 
 const RECIPIENT: Address = Address::repeat_byte(0x99);
@@ -28,7 +29,15 @@ fn head_on(network: &str, base_fee: u64, accounts: &[(Address, u64, u64)]) -> He
     }
     let rules = ChainSpec::for_test_network(network, []).unwrap().rules_at(1, 1);
     let blob_fee = rules.blob_params.map(|_| 1);
-    Head { hash: B256::ZERO, rules, base_fee, blob_fee, gas_limit: 30_000_000, accounts: Arc::new(state) }
+    Head {
+        hash: B256::ZERO,
+        rules,
+        base_fee,
+        blob_fee,
+        gas_limit: 30_000_000,
+        next: BlockEnv::default(),
+        accounts: Arc::new(state),
+    }
 }
 
 fn head(base_fee: u64, accounts: &[(Address, u64, u64)]) -> Head {

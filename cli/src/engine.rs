@@ -90,9 +90,12 @@ impl Flags {
         }
     }
 
-    /// The same for a process that does more than execute: no thread stays on a core, where others would wait for it.
+    /// The same for a process that does more than execute: no thread stays on a core, where others would wait for it; and what its
+    /// pool or a consensus client knows of a block before it comes is used, unless something else is asked for.
     pub(crate) fn shared_config(&self) -> Config {
-        Config { pins: false, ..self.config() }
+        let config = self.config();
+        let predict = if config.predict == Predict::None { Predict::Ahead } else { config.predict };
+        Config { pins: false, predict, ..config }
     }
 
     /// Gives the loops around execution (senders, roots) the same number of threads, and keeps this thread, which is worker 0

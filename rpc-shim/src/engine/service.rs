@@ -41,11 +41,13 @@ pub struct EngineApi {
 }
 
 impl EngineApi {
-    /// Starts the thread that follows the consensus client; `pool` follows each of its fork choices.
+    /// Starts the thread that follows the consensus client; `pool` follows each of its fork choices, and
+    /// simulates ahead what it holds.
     ///
     /// # Errors
     /// The system gives no more threads.
     pub fn start(engine: Engine, pool: Arc<Pool>, processes: Arc<BuildProcesses>) -> io::Result<Self> {
+        pool.start_simulating()?;
         let (calls, mut waiting) = mpsc::channel::<Call>(CALLS_MAX);
         let node = Arc::clone(engine.node());
         let mut engine = engine.feeding(Arc::clone(&pool));

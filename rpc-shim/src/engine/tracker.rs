@@ -83,12 +83,19 @@ impl Engine {
         &self.node
     }
 
-    /// `engine_newPayload`. A delivered access list is what is known of the block.
+    /// `engine_newPayload`. A delivered access list is what is known of the block, or else what the pool has simulated of it.
     ///
     /// # Errors
     /// Parameters or a fork that the version does not take, or a failure of ours; nothing has changed.
     pub fn new_payload(&mut self, version: NewPayloadVersion, params: &[Value]) -> Result<PayloadStatus, RpcError> {
-        self.new_payload_with(version, params, declared)
+        let pool = self.pool.clone();
+        self.new_payload_with(version, params, |ready| match pool {
+            Some(pool) if ready.access_list.is_none() => {
+                let hashes = ready.block.body.transactions.iter().map(|tx| *tx.tx_hash());
+                pool.simulations(ready.prepared, hashes)
+            }
+            _ => declared(ready),
+        })
     }
 
     /// `engine_newPayload`; `foresee` says what is known of the block, which changes speed only.

@@ -15,6 +15,8 @@ use std::fmt;
 pub enum Code {
     /// A call reverted; the data is what it returned.
     Reverted,
+    /// A transaction waits longer than its sender does (EIP-7966).
+    NotMinedInTime,
     /// What was asked for is older than what is kept (EIP-4444).
     PrunedHistory,
     /// The request as a whole cannot be served.
@@ -88,6 +90,7 @@ impl Code {
     pub const fn number(self) -> i32 {
         match self {
             Self::Reverted => 3,
+            Self::NotMinedInTime => 4,
             Self::PrunedHistory => 4444,
             Self::InvalidRequest => -32600,
             Self::MethodNotFound => -32601,

@@ -2,17 +2,24 @@
 //!
 //! Place in the flow: below `eth_newFilter` and its family.
 //! Invariant: a filter remembers the head that its client saw last; what happened since is read from the tree, so that nothing is
-//! missed and nothing is kept for a client that does not ask. One that is not asked for [`LIFE`] is forgotten.
+//! missed and nothing is kept for a client that does not ask. A filter of arriving transactions reads the pool's events, of which
+//! the newest are kept once for everybody: a client that asks too seldom misses some. One that is not asked for [`LIFE`] is
+//! forgotten.
 
 use crate::{
-    convert::block_logs,
+    convert::{self, Detail, RpcTransaction, block_logs},
     error::{Code, RpcError},
     node::{BlockRecord, Node},
+    pool::{Pool, PoolEvent, Pooled},
 };
 use alloy_primitives::{B256, U64, map::HashMap};
 use alloy_rpc_types_eth::{Filter, FilterChanges, Log};
 use parking_lot::Mutex;
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::broadcast::{Receiver, error::TryRecvError};
 
 /// How long a filter lives without being asked.
 const LIFE: Duration = Duration::from_secs(300);
@@ -34,6 +41,8 @@ struct Entry {
     kind: Kind,
     /// The head when the client asked last.
     seen: B256,
+    /// What the client has not seen of the pool, where it asks for that.
+    arrivals: Option<Receiver<PoolEvent>>,
     asked: Instant,
 }
 
@@ -44,8 +53,8 @@ pub(crate) enum Kind {
     Blocks,
     /// Logs that fit.
     Logs(Box<Filter>),
-    /// Hashes of transactions that arrive.
-    Transactions,
+    /// Transactions that become executable: whole, or their hashes.
+    Transactions(Detail),
 }
 
 impl Filters {
@@ -53,8 +62,9 @@ impl Filters {
     ///
     /// # Errors
     /// -32005 if there are too many.
-    pub(crate) fn install(&self, node: &Node, kind: Kind) -> Result<U64, RpcError> {
+    pub(crate) fn install(&self, node: &Node, pool: &Pool, kind: Kind) -> Result<U64, RpcError> {
         let (seen, asked) = (node.head().hash(), Instant::now());
+        let arrivals = matches!(kind, Kind::Transactions(_)).then(|| pool.subscribe());
         let mut installed = self.0.lock();
         if installed.by_id.len() >= FILTERS_MAX {
             installed.by_id.retain(|_, entry| entry.asked.elapsed() < LIFE);
@@ -64,7 +74,7 @@ impl Filters {
         }
         installed.last += 1;
         let id = installed.last;
-        installed.by_id.insert(id, Entry { kind, seen, asked });
+        installed.by_id.insert(id, Entry { kind, seen, arrivals, asked });
         Ok(U64::from(id))
     }
 
@@ -88,24 +98,40 @@ impl Filters {
     ///
     /// # Errors
     /// -32000 if there is no such filter.
-    pub(crate) fn changes(&self, node: &Node, id: U64) -> Result<FilterChanges, RpcError> {
-        let (kind, seen) = {
+    pub(crate) fn changes(&self, node: &Node, id: U64) -> Result<FilterChanges<RpcTransaction>, RpcError> {
+        let (kind, seen, arrived) = {
             let mut installed = self.0.lock();
             let entry = installed.by_id.get_mut(&id.to()).filter(|entry| entry.asked.elapsed() < LIFE);
             let entry = entry.ok_or_else(unknown)?;
             entry.asked = Instant::now();
-            (entry.kind.clone(), std::mem::replace(&mut entry.seen, node.head().hash()))
+            let arrived = entry.arrivals.as_mut().map(drain).unwrap_or_default();
+            (entry.kind.clone(), std::mem::replace(&mut entry.seen, node.head().hash()), arrived)
         };
         let change = node.since(&seen).unwrap_or_default();
         Ok(match kind {
             Kind::Blocks => FilterChanges::Hashes(change.added.iter().map(|record| record.hash()).collect()),
-            Kind::Transactions => FilterChanges::Hashes(Vec::new()),
+            Kind::Transactions(Detail::Hashes) => FilterChanges::Hashes(arrived.iter().map(|tx| tx.hash()).collect()),
+            Kind::Transactions(Detail::Full) => {
+                FilterChanges::Transactions(arrived.iter().map(|tx| convert::pending(tx)).collect())
+            }
             Kind::Logs(filter) => {
                 let removed = change.removed.iter().flat_map(|record| matching(&filter, record, true));
                 let added = change.added.iter().flat_map(|record| matching(&filter, record, false));
                 FilterChanges::Logs(removed.chain(added).collect())
             }
         })
+    }
+}
+
+/// The transactions that became executable since the last look.
+fn drain(events: &mut Receiver<PoolEvent>) -> Vec<Arc<Pooled>> {
+    let mut arrived = Vec::new();
+    loop {
+        match events.try_recv() {
+            Ok(PoolEvent::Pending(tx)) => arrived.push(tx),
+            Ok(PoolEvent::Dropped(..)) | Err(TryRecvError::Lagged(_)) => {}
+            Err(TryRecvError::Empty | TryRecvError::Closed) => return arrived,
+        }
     }
 }
 

@@ -32,6 +32,7 @@ impl ChainSpec {
             }
         }
         spec.terminal_total_difficulty = config.terminal_total_difficulty;
+        spec.merge_netsplit = config.merge_netsplit_block;
         spec = spec.with_merge(genesis);
         if spec.merge != Merge::Block(0) && (config.clique.is_some() || config.parlia.is_some()) {
             return Err(ChainSpecError::Unsupported { what: "proof of authority" });

@@ -93,6 +93,7 @@ pub struct ChainSpec {
     blob_params: PerFork<Option<BlobParams>>,
     merge: Merge,
     terminal_total_difficulty: Option<U256>,
+    merge_netsplit: Option<u64>,
     dao: Option<DaoFork>,
     deposit_contract: Address,
 }
@@ -108,6 +109,7 @@ impl ChainSpec {
             blob_params: PerFork::filled(None),
             merge: Merge::Never,
             terminal_total_difficulty: None,
+            merge_netsplit: None,
             dao: None,
             deposit_contract: MAINNET_DEPOSIT_CONTRACT_ADDRESS,
         }
@@ -138,6 +140,11 @@ impl ChainSpec {
     /// The total difficulty that ends proof of work, where the chain was configured with one.
     pub const fn terminal_total_difficulty(&self) -> Option<U256> {
         self.terminal_total_difficulty
+    }
+
+    /// The block after the merge from which on the chain names itself differently to its peers (EIP-2124). Changes no rule.
+    pub const fn merge_netsplit(&self) -> Option<u64> {
+        self.merge_netsplit
     }
 
     /// The contract whose logs are deposits (EIP-6110).

@@ -94,6 +94,7 @@ impl ChainSpec {
         };
         let mut spec = Self::london_from_genesis(11_155_111).schedule(times.into_schedule()).merged_at(1_450_409);
         spec.terminal_total_difficulty = Some(SEPOLIA_TERMINAL_DIFFICULTY);
+        spec.merge_netsplit = Some(1_735_371);
         spec.deposit_contract = SEPOLIA_DEPOSIT_CONTRACT;
         spec
     }

@@ -4,7 +4,7 @@
 //! Invariant: blocks are known ones, of any branch where they are named by their hash; transactions are canonical ones.
 
 use super::{
-    Args, Context, Deadline,
+    Args, Context, Deadline, eth_blocks,
     eth_call::{limits, place},
     method,
 };
@@ -143,14 +143,10 @@ fn raw_transaction(context: &Context, args: Args<'_>, _: Deadline) -> Result<Byt
 /// The receipts in their canonical encoding.
 fn raw_receipts(context: &Context, args: Args<'_>, deadline: Deadline) -> Result<Vec<Bytes>, RpcError> {
     let record = record_at(context, args)?;
-    let rules = context.node.spec().rules_for(&record.header);
-    if rules.receipts_carry_status() || record.receipts.is_empty() {
+    let roots = eth_blocks::roots_between(context, &record, deadline)?;
+    if roots.is_empty() {
         return Ok(record.receipts.iter().map(|receipt| receipt.with_bloom_ref().encoded_2718().into()).collect());
     }
-    // CONSENSUS: before EIP-658 a receipt has the state root after its transaction, which is found by running the block again.
-    let source = TraceSource::new(&context.node, Arc::clone(&record))?;
-    let block = source.block(context.node.spec());
-    let roots = trace::intermediate_roots(&block, source.view.clone(), limits(context, deadline).deadline)?;
     let encoded = record.receipts.iter().zip(roots).map(|(receipt, root)| {
         let receipt = Receipt {
             status: Eip658Value::PostState(root),

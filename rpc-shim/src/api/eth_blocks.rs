@@ -4,17 +4,18 @@
 //! Invariant: what does not exist is `null`, not an error; only the tags `safe` and `finalized` before any fork choice are an error,
 //! as in geth.
 
-use super::{Args, Context, Deadline, method, txpool};
+use super::{Args, Context, Deadline, eth_call::limits, method};
 use crate::{
     convert::{self, Detail, RpcBlock, RpcTransaction},
     error::{Code, RpcError},
     node::BlockRecord,
+    trace::{self, TraceSource},
 };
 use alloy_eip7928::BlockAccessList;
 use alloy_eips::{BlockId, BlockNumberOrTag, eip2718::Encodable2718};
 use alloy_primitives::{B256, Bytes, U64, U256};
 use alloy_rpc_types_eth::TransactionReceipt;
-use jsonrpsee::{RpcModule, core::RegisterMethodError};
+use jsonrpsee::{RpcModule, core::RegisterMethodError, types::ErrorObjectOwned};
 use std::sync::Arc;
 
 pub(crate) fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMethodError> {
@@ -43,7 +44,18 @@ pub(crate) fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMe
     method::quick(module, "eth_getTransactionByBlockHashAndIndex", transaction_by_block_hash)?;
     method::quick(module, "eth_getTransactionByBlockNumberAndIndex", transaction_by_block_number)?;
     method::quick(module, "eth_getRawTransactionByHash", raw_transaction)?;
-    method::quick(module, "eth_getTransactionReceipt", transaction_receipt)?;
+    method::quick(module, "eth_getRawTransactionByBlockHashAndIndex", |context, args| {
+        let (hash, index) = args.read::<(B256, U64)>()?;
+        Ok(context.node.block_by_hash(&hash).and_then(|record| raw(&record, position(index))))
+    })?;
+    method::quick(module, "eth_getRawTransactionByBlockNumberAndIndex", |context, args| {
+        let (number, index) = args.read::<(BlockNumberOrTag, U64)>()?;
+        Ok(find(context, number.into())?.and_then(|record| raw(&record, position(index))))
+    })?;
+    module.register_async_method("eth_getTransactionReceipt", |params, context, _| async move {
+        let (hash,) = Args::new(&params).read::<(B256,)>()?;
+        receipt(&context, hash).await.map_err(ErrorObjectOwned::from)
+    })?;
     method::heavy(module, "eth_getBlockReceipts", block_receipts)?;
     method::heavy(module, "eth_getBlockAccessList", access_list)?;
     method::heavy(module, "eth_getBlockAccessListByBlockHash", access_list)?;
@@ -122,7 +134,7 @@ fn uncle_by_number(context: &Context, args: Args<'_>) -> Result<Option<RpcBlock>
 fn transaction_by_hash(context: &Context, args: Args<'_>) -> Result<Option<RpcTransaction>, RpcError> {
     let (hash,) = args.read::<(B256,)>()?;
     let mined = context.node.transaction(&hash).and_then(|(record, index)| convert::transaction(&record, index));
-    Ok(mined.or_else(|| context.pool.get(&hash).map(|tx| txpool::pending(&tx))))
+    Ok(mined.or_else(|| context.pool.get(&hash).map(|tx| convert::pending(&tx))))
 }
 
 fn transaction_by_block_hash(context: &Context, args: Args<'_>) -> Result<Option<RpcTransaction>, RpcError> {
@@ -137,22 +149,55 @@ fn transaction_by_block_number(context: &Context, args: Args<'_>) -> Result<Opti
 
 fn raw_transaction(context: &Context, args: Args<'_>) -> Result<Option<Bytes>, RpcError> {
     let (hash,) = args.read::<(B256,)>()?;
-    let found = context.node.transaction(&hash);
-    Ok(found.and_then(|(record, index)| Some(record.body.transactions.get(index)?.encoded_2718().into())))
+    let mined = context.node.transaction(&hash).and_then(|(record, index)| raw(&record, index));
+    Ok(mined.or_else(|| context.pool.get(&hash).map(|tx| tx.transaction().encoded_2718().into())))
 }
 
-fn transaction_receipt(context: &Context, args: Args<'_>) -> Result<Option<TransactionReceipt>, RpcError> {
-    let (hash,) = args.read::<(B256,)>()?;
+fn raw(record: &BlockRecord, index: usize) -> Option<Bytes> {
+    Some(record.body.transactions.get(index)?.encoded_2718().into())
+}
+
+/// The receipt of a canonical transaction.
+pub(super) async fn receipt(context: &Context, hash: B256) -> Result<Option<TransactionReceipt>, RpcError> {
     let Some((record, index)) = context.node.transaction(&hash) else { return Ok(None) };
     let rules = context.node.spec().rules_for(&record.header);
-    Ok(convert::receipt(&rules, &record, index))
+    if rules.receipts_carry_status() {
+        return Ok(convert::receipt(&rules, &record, index, None));
+    }
+    let find = move |context: &Context, deadline| {
+        let roots = roots_between(context, &record, deadline)?;
+        Ok(convert::receipt(&rules, &record, index, roots.get(index).copied()))
+    };
+    context.run_heavy(find).await
 }
 
-fn block_receipts(context: &Context, args: Args<'_>, _: Deadline) -> Result<Option<Vec<TransactionReceipt>>, RpcError> {
+fn block_receipts(
+    context: &Context,
+    args: Args<'_>,
+    deadline: Deadline,
+) -> Result<Option<Vec<TransactionReceipt>>, RpcError> {
     let (id,) = args.read::<(BlockId,)>()?;
     let Some(record) = find(context, id)? else { return Ok(None) };
     let rules = context.node.spec().rules_for(&record.header);
-    Ok(Some(convert::receipts(&rules, &record)))
+    let roots = roots_between(context, &record, deadline)?;
+    Ok(Some(convert::receipts(&rules, &record, &roots)))
+}
+
+/// The state root after each transaction of a block before Byzantium, found by running it again; nothing for a later block.
+///
+/// CONSENSUS: EIP-658.
+pub(super) fn roots_between(
+    context: &Context,
+    record: &Arc<BlockRecord>,
+    deadline: Deadline,
+) -> Result<Vec<B256>, RpcError> {
+    let rules = context.node.spec().rules_for(&record.header);
+    if rules.receipts_carry_status() || record.receipts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let source = TraceSource::new(&context.node, Arc::clone(record))?;
+    let block = source.block(context.node.spec());
+    Ok(trace::intermediate_roots(&block, source.view.clone(), limits(context, deadline).deadline)?)
 }
 
 /// The list that execution built; null for a block that is not there or not made yet.

@@ -5,25 +5,28 @@
 
 use super::{Args, Context, Deadline, method};
 use crate::{
-    call::{self, Base, Call, CallError, CallLimits, header_after},
+    call::{self, Base, Call, CallError, CallLimits, CallState, header_after},
     error::RpcError,
     node::StateView,
+    trace::{self, TraceSource},
 };
 use alloy_consensus::Header;
 use alloy_eips::{BlockId, BlockNumberOrTag, eip2930::AccessList};
 use alloy_primitives::{Bytes, U64};
 use alloy_rpc_types_eth::{
-    Block, BlockOverrides, TransactionRequest,
+    Block, BlockOverrides, Bundle, EthCallResponse, StateContext, TransactionRequest,
     simulate::{SimulatePayload, SimulatedBlock},
     state::StateOverride,
 };
 use jsonrpsee::{RpcModule, core::RegisterMethodError};
+use laminar_executor::TxIndex;
 use serde::Serialize;
 
 pub(crate) fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMethodError> {
     method::heavy(module, "eth_call", eth_call)?;
     method::heavy(module, "eth_estimateGas", estimate_gas)?;
     method::heavy(module, "eth_createAccessList", create_access_list)?;
+    method::heavy(module, "eth_callMany", call_many)?;
     method::heavy(module, "eth_simulateV1", simulate)
 }
 
@@ -99,4 +102,53 @@ fn simulate(context: &Context, args: Args<'_>, deadline: Deadline) -> Result<Vec
     let view = context.node.state_of(&record.hash())?;
     let base = Base { spec: context.node.spec(), header: &record.header };
     call::simulate(base, view, &payload, limits(context, deadline)).map_err(CallError::into_simulation_error)
+}
+
+/// Calls in bundles, each on what the ones before it left. A bundle is one block; the first sees the named block, after all of its
+/// transactions or before one of them.
+fn call_many(context: &Context, args: Args<'_>, deadline: Deadline) -> Result<Vec<Vec<EthCallResponse>>, RpcError> {
+    let (bundles, at, overrides) = args.read::<(Vec<Bundle>, Option<StateContext>, Option<StateOverride>)>()?;
+    let at = at.unwrap_or_default();
+    let id = at.block_number.unwrap_or_default();
+    let limits = limits(context, deadline);
+    let (mut header, mut state) = match at.transaction_index.and_then(|index| index.index()) {
+        None => {
+            let (header, view) = place(context, id)?;
+            (header, CallState::new(view))
+        }
+        Some(index) => {
+            let record = context.node.block(id).ok_or_else(|| context.node.no_block(id))?;
+            let source = TraceSource::new(&context.node, record)?;
+            let block = source.block(context.node.spec());
+            let index = TxIndex(u32::try_from(index.min(source.transactions_len())).unwrap_or(u32::MAX));
+            let state = trace::state_before(&block, source.view.clone(), limits.deadline, index)?;
+            (block.block.header.clone(), state)
+        }
+    };
+    let mut overrides = overrides.as_ref();
+    let mut answers = Vec::with_capacity(bundles.len());
+    for bundle in &bundles {
+        let mut bundle_answers = Vec::with_capacity(bundle.transactions.len());
+        for request in &bundle.transactions {
+            deadline.check()?;
+            let call = Call {
+                spec: context.node.spec(),
+                header: &header,
+                request,
+                // What the first call pretends stays.
+                state_overrides: overrides.take(),
+                block_overrides: bundle.block_override.as_ref(),
+                limits,
+            };
+            let (answer, left) = call::call_on(&call, state)?;
+            state = left;
+            bundle_answers.push(match answer {
+                Ok(value) => EthCallResponse { value: Some(value), error: None },
+                Err(error) => EthCallResponse { value: None, error: Some(error.to_string()) },
+            });
+        }
+        answers.push(bundle_answers);
+        header = header_after(context.node.spec(), &header);
+    }
+    Ok(answers)
 }

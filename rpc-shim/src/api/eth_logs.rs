@@ -5,13 +5,14 @@
 
 use super::{Args, Context, Deadline, method};
 use crate::{
-    convert,
+    convert::{self, Detail, RpcTransaction},
     error::RpcError,
     filters::{Kind, matching},
     node::HeadChange,
+    pool::PoolEvent,
 };
 use alloy_eips::BlockNumberOrTag;
-use alloy_primitives::U64;
+use alloy_primitives::{B256, U64};
 use alloy_rpc_types_eth::{
     Filter, FilterBlockOption, FilterChanges, Log,
     pubsub::{Params as SubscriptionParams, SubscriptionKind},
@@ -24,7 +25,7 @@ use jsonrpsee::{
 };
 use serde::Serialize;
 use std::sync::Arc;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 /// Addresses, or topics in one position, that one query may name, as in geth.
 const ALTERNATIVES_MAX: usize = 1000;
@@ -34,19 +35,24 @@ pub(crate) fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMe
     method::quick(module, "eth_newFilter", new_filter)?;
     method::quick(module, "eth_newBlockFilter", |context, args| {
         args.read::<()>()?;
-        context.filters.install(&context.node, Kind::Blocks)
+        context.filters.install(&context.node, &context.pool, Kind::Blocks)
     })?;
     method::quick(module, "eth_newPendingTransactionFilter", |context, args| {
-        args.read::<(Option<bool>,)>()?;
-        context.filters.install(&context.node, Kind::Transactions)
+        let (full,) = args.read::<(Option<bool>,)>()?;
+        let kind = Kind::Transactions(Detail::from_flag(full.unwrap_or_default()));
+        context.filters.install(&context.node, &context.pool, kind)
     })?;
     method::quick(module, "eth_uninstallFilter", |context, args| {
         args.read::<(U64,)>().map(|(id,)| context.filters.uninstall(id))
     })?;
-    method::heavy(module, "eth_getFilterChanges", |context, args, _| -> Result<FilterChanges, RpcError> {
-        let (id,) = args.read::<(U64,)>()?;
-        context.filters.changes(&context.node, id)
-    })?;
+    method::heavy(
+        module,
+        "eth_getFilterChanges",
+        |context, args, _| -> Result<FilterChanges<RpcTransaction>, RpcError> {
+            let (id,) = args.read::<(U64,)>()?;
+            context.filters.changes(&context.node, id)
+        },
+    )?;
     method::heavy(module, "eth_getFilterLogs", |context, args, deadline| {
         let (id,) = args.read::<(U64,)>()?;
         query(context, &context.filters.query(id)?, deadline)
@@ -68,7 +74,7 @@ fn logs(context: &Context, args: Args<'_>, deadline: Deadline) -> Result<Vec<Log
 fn new_filter(context: &Context, args: Args<'_>) -> Result<U64, RpcError> {
     let (filter,) = args.read::<(Filter,)>()?;
     check_alternatives(&filter)?;
-    context.filters.install(&context.node, Kind::Logs(Box::new(filter)))
+    context.filters.install(&context.node, &context.pool, Kind::Logs(Box::new(filter)))
 }
 
 fn check_alternatives(filter: &Filter) -> Result<(), RpcError> {
@@ -120,22 +126,64 @@ fn query(context: &Context, filter: &Filter, deadline: Deadline) -> Result<Vec<L
     Ok(found)
 }
 
+/// What a subscription tells of.
+enum Topic {
+    Heads,
+    Logs(Box<Filter>),
+    Transactions(Detail),
+    /// The node is never behind anybody, so there is one message: that it is not.
+    Syncing,
+}
+
+impl Topic {
+    fn read(params: &Params<'_>) -> Result<Self, RpcError> {
+        let (kind, params) = Args::new(params).read::<(SubscriptionKind, Option<SubscriptionParams>)>()?;
+        Ok(match (kind, params) {
+            (SubscriptionKind::NewHeads, _) => Self::Heads,
+            (SubscriptionKind::Logs, Some(SubscriptionParams::Logs(filter))) => {
+                check_alternatives(&filter)?;
+                Self::Logs(filter)
+            }
+            (SubscriptionKind::Logs, _) => Self::Logs(Box::default()),
+            (SubscriptionKind::NewPendingTransactions, Some(SubscriptionParams::Bool(full))) => {
+                Self::Transactions(Detail::from_flag(full))
+            }
+            (SubscriptionKind::NewPendingTransactions, _) => Self::Transactions(Detail::Hashes),
+            (SubscriptionKind::Syncing, _) => Self::Syncing,
+            _ => return Err(RpcError::params("no such subscription here")),
+        })
+    }
+}
+
 /// Serves a subscription until the client or the node ends it.
 async fn subscribe(params: Params<'static>, pending: PendingSubscriptionSink, context: Arc<Context>) {
-    let read = Args::new(&params).read::<(SubscriptionKind, Option<SubscriptionParams>)>();
-    let filter = match read {
-        Ok((SubscriptionKind::NewHeads, _)) => None,
-        Ok((SubscriptionKind::Logs, Some(SubscriptionParams::Logs(filter)))) => Some(filter),
-        Ok((SubscriptionKind::Logs, _)) => Some(Box::default()),
-        Ok(_) => {
-            let refusal = RpcError::params("no such subscription here");
-            return pending.reject(ErrorObjectOwned::from(refusal)).await;
-        }
+    let topic = match Topic::read(&params) {
+        Ok(topic) => topic,
         Err(refusal) => return pending.reject(ErrorObjectOwned::from(refusal)).await,
     };
-    let mut heads = context.node.subscribe_heads();
-    let mut seen = context.node.head().hash();
+    // Before the client knows, so that it misses nothing from then on.
+    let (heads, seen) = (context.node.subscribe_heads(), context.node.head().hash());
+    let events = context.pool.subscribe();
     let Ok(sink) = pending.accept().await else { return };
+    match topic {
+        Topic::Heads => follow_heads(&context, &sink, None, heads, seen).await,
+        Topic::Logs(filter) => follow_heads(&context, &sink, Some(filter), heads, seen).await,
+        Topic::Transactions(detail) => follow_pool(&sink, detail, events).await,
+        Topic::Syncing => {
+            if send(&sink, &false).await.is_some() {
+                sink.closed().await;
+            }
+        }
+    }
+}
+
+async fn follow_heads(
+    context: &Context,
+    sink: &SubscriptionSink,
+    filter: Option<Box<Filter>>,
+    mut heads: Receiver<Arc<HeadChange>>,
+    mut seen: B256,
+) {
     loop {
         let change = tokio::select! {
             () = sink.closed() => return,
@@ -152,8 +200,27 @@ async fn subscribe(params: Params<'static>, pending: PendingSubscriptionSink, co
         };
         seen = change.added.last().map_or(seen, |record| record.hash());
         let sent = match &filter {
-            None => send_heads(&sink, &change).await,
-            Some(filter) => send_logs(&sink, filter, &change).await,
+            None => send_heads(sink, &change).await,
+            Some(filter) => send_logs(sink, filter, &change).await,
+        };
+        if sent.is_none() {
+            return;
+        }
+    }
+}
+
+/// Transactions as they become executable. A client that is too slow misses some.
+async fn follow_pool(sink: &SubscriptionSink, detail: Detail, mut events: Receiver<PoolEvent>) {
+    loop {
+        let event = tokio::select! {
+            () = sink.closed() => return,
+            event = events.recv() => event,
+        };
+        let sent = match (event, detail) {
+            (Ok(PoolEvent::Pending(tx)), Detail::Hashes) => send(sink, &tx.hash()).await,
+            (Ok(PoolEvent::Pending(tx)), Detail::Full) => send(sink, &convert::pending(&tx)).await,
+            (Ok(PoolEvent::Dropped(..)) | Err(RecvError::Lagged(_)), _) => Some(()),
+            (Err(RecvError::Closed), _) => None,
         };
         if sent.is_none() {
             return;

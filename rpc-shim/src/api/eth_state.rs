@@ -3,14 +3,19 @@
 //! Place in the flow: one namespace of several with this prefix; answers from snapshots of the state.
 
 use super::{Args, Context, Deadline, method};
-use crate::{convert::StorageKey, error::RpcError};
+use crate::{
+    convert::{self, RpcTransaction, StorageKey},
+    error::RpcError,
+    node::BlockRecord,
+};
+use alloy_consensus::{Transaction as _, TrieAccount};
 use alloy_eips::BlockId;
 use alloy_primitives::{Address, B256, Bytes, U64, U256};
 use alloy_rpc_types_eth::{AccountInfo, EIP1186AccountProofResponse, EIP1186StorageProof};
 use alloy_serde::JsonStorageKey;
 use jsonrpsee::{RpcModule, core::RegisterMethodError};
 use laminar_state_db::Account;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Slots that one `eth_getStorageValues` may ask for, as in geth.
 const SLOTS_MAX: usize = 1024;
@@ -22,6 +27,8 @@ pub(crate) fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMe
     method::quick(module, "eth_getStorageAt", storage_at)?;
     method::heavy(module, "eth_getStorageValues", storage_values)?;
     method::quick(module, "eth_getAccountInfo", account_info)?;
+    method::heavy(module, "eth_getAccount", trie_account)?;
+    method::heavy(module, "eth_getTransactionBySenderAndNonce", transaction_by_sender_and_nonce)?;
     method::heavy(module, "eth_getProof", proof)
 }
 
@@ -86,6 +93,61 @@ fn account_info(context: &Context, args: Args<'_>) -> Result<AccountInfo, RpcErr
     let account = state.account(address)?.unwrap_or_default();
     let code = state.code(account.code_hash)?.original_bytes();
     Ok(AccountInfo { balance: account.balance, nonce: account.nonce, code })
+}
+
+/// The account as its trie has it, or null.
+fn trie_account(context: &Context, args: Args<'_>, _: Deadline) -> Result<Option<TrieAccount>, RpcError> {
+    let (address, block) = args.read::<(Address, Option<BlockId>)>()?;
+    let proof = context.node.state_at(block.unwrap_or_default())?.proof(&address, &[])?;
+    let storage_root = proof.storage_root;
+    let account = proof.account;
+    Ok(account.map(|Account { nonce, balance, code_hash }| TrieAccount { nonce, balance, storage_root, code_hash }))
+}
+
+fn transaction_by_sender_and_nonce(
+    context: &Context,
+    args: Args<'_>,
+    deadline: Deadline,
+) -> Result<Option<RpcTransaction>, RpcError> {
+    let (sender, nonce) = args.read::<(Address, U64)>()?;
+    let nonce = nonce.to::<u64>();
+    if let Some((record, index)) = sent_by(context, sender, nonce, deadline)? {
+        return Ok(convert::transaction(&record, index));
+    }
+    let (ready, waiting) = context.pool.content_of(&sender);
+    Ok(ready.iter().chain(&waiting).find(|tx| tx.nonce() == nonce).map(|tx| convert::pending(tx)))
+}
+
+/// Where the canonical transaction of a sender with a nonce is: nonces only rise, so the first block after which the sender's
+/// is greater has it.
+pub(super) fn sent_by(
+    context: &Context,
+    sender: Address,
+    nonce: u64,
+    deadline: Deadline,
+) -> Result<Option<(Arc<BlockRecord>, usize)>, RpcError> {
+    let node = &context.node;
+    let is_used_after = |number: u64| {
+        deadline.check()?;
+        let account = node.state_at(BlockId::from(number))?.account(sender)?;
+        Ok::<_, RpcError>(account.is_some_and(|account| account.nonce > nonce))
+    };
+    let (mut before, mut after) = (node.genesis().header.number, node.head().header.number);
+    if !is_used_after(after)? || is_used_after(before)? {
+        return Ok(None);
+    }
+    while after - before > 1 {
+        let middle = before + (after - before) / 2;
+        if is_used_after(middle)? {
+            after = middle;
+        } else {
+            before = middle;
+        }
+    }
+    let Some(record) = node.block_by_number(after) else { return Ok(None) };
+    let mut sent = record.body.transactions.iter().zip(&record.senders);
+    let index = sent.position(|(tx, from)| *from == sender && tx.nonce() == nonce);
+    Ok(index.map(|index| (record, index)))
 }
 
 fn proof(context: &Context, args: Args<'_>, _: Deadline) -> Result<EIP1186AccountProofResponse, RpcError> {

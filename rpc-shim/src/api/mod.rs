@@ -28,18 +28,24 @@ mod args;
 mod context;
 mod method;
 
+mod admin;
 mod anvil;
 mod debug;
 mod eth_blocks;
 mod eth_call;
 mod eth_fees;
+mod eth_fill;
 mod eth_logs;
+mod eth_node;
 mod eth_send;
+mod eth_send_sync;
+mod eth_sign;
 mod eth_state;
 mod hardhat;
 mod net;
 mod ots;
 mod rpc;
+mod testing;
 mod trace;
 mod txpool;
 mod web3;
@@ -63,10 +69,15 @@ pub fn module(context: Context) -> RpcModule<Context> {
 fn register(module: &mut RpcModule<Context>, is_dev: bool) -> Result<(), RegisterMethodError> {
     if is_dev {
         eth_send::register_dev(module)?;
+        eth_send_sync::register_dev(module)?;
+        eth_sign::register(module)?;
         anvil::register(module)?;
         hardhat::register(module)?;
     }
     eth_send::register(module)?;
+    eth_send_sync::register(module)?;
+    eth_fill::register(module)?;
+    eth_node::register(module)?;
     debug::register(module)?;
     eth_call::register(module)?;
     txpool::register(module)?;
@@ -77,7 +88,9 @@ fn register(module: &mut RpcModule<Context>, is_dev: bool) -> Result<(), Registe
     net::register(module)?;
     ots::register(module)?;
     trace::register(module)?;
+    testing::register(module)?;
     web3::register(module)?;
+    admin::register(module)?;
     // Last, because it lists what is there.
     rpc::register(module)
 }

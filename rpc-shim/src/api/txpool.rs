@@ -3,13 +3,15 @@
 //! Place in the flow: answers from the pool alone, in geth's form.
 
 use super::{Args, Context, Deadline, method};
-use crate::{error::RpcError, pool::Pooled};
-use alloy_consensus::{Transaction as _, transaction::Recovered};
+use crate::{
+    convert::{RpcTransaction, pending},
+    error::RpcError,
+    pool::Pooled,
+};
+use alloy_consensus::Transaction as _;
 use alloy_primitives::Address;
-use alloy_rpc_types_eth::Transaction as RpcTransaction;
 use alloy_rpc_types_txpool::{TxpoolContent, TxpoolContentFrom, TxpoolInspect, TxpoolInspectSummary, TxpoolStatus};
 use jsonrpsee::{RpcModule, core::RegisterMethodError};
-use laminar_executor::Transaction;
 use std::{collections::BTreeMap, sync::Arc};
 
 pub(crate) fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMethodError> {
@@ -28,11 +30,7 @@ fn status(context: &Context, args: Args<'_>) -> Result<TxpoolStatus, RpcError> {
     Ok(TxpoolStatus { pending: pending as u64, queued: queued as u64 })
 }
 
-fn content(
-    context: &Context,
-    args: Args<'_>,
-    _deadline: Deadline,
-) -> Result<TxpoolContent<RpcTransaction<Transaction>>, RpcError> {
+fn content(context: &Context, args: Args<'_>, _deadline: Deadline) -> Result<TxpoolContent<RpcTransaction>, RpcError> {
     args.read::<()>()?;
     let content = context.pool.content();
     Ok(TxpoolContent { pending: by_sender(content.pending, pending), queued: by_sender(content.queued, pending) })
@@ -42,7 +40,7 @@ fn content_from(
     context: &Context,
     args: Args<'_>,
     _deadline: Deadline,
-) -> Result<TxpoolContentFrom<RpcTransaction<Transaction>>, RpcError> {
+) -> Result<TxpoolContentFrom<RpcTransaction>, RpcError> {
     let (sender,) = args.read::<(Address,)>()?;
     let (ready, waiting) = context.pool.content_of(&sender);
     Ok(TxpoolContentFrom { pending: by_nonce(ready, pending), queued: by_nonce(waiting, pending) })
@@ -52,18 +50,6 @@ fn inspect(context: &Context, args: Args<'_>, _deadline: Deadline) -> Result<Txp
     args.read::<()>()?;
     let content = context.pool.content();
     Ok(TxpoolInspect { pending: by_sender(content.pending, summary), queued: by_sender(content.queued, summary) })
-}
-
-/// A transaction without a block, as methods give it.
-pub(super) fn pending(tx: &Pooled) -> RpcTransaction<Transaction> {
-    RpcTransaction {
-        inner: Recovered::new_unchecked(tx.transaction().clone(), tx.sender()),
-        block_hash: None,
-        block_number: None,
-        transaction_index: None,
-        effective_gas_price: None,
-        block_timestamp: None,
-    }
 }
 
 fn summary(tx: &Pooled) -> TxpoolInspectSummary {

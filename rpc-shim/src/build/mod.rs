@@ -167,11 +167,14 @@ fn has_proofs_for(rules: &Rules, tx: &Pooled) -> bool {
 }
 
 fn prepare(rules: Rules, draft: &Block, candidates: &[Arc<Pooled>]) -> PreparedBlock {
+    let mut cfg_env = cfg_env(&rules);
+    // A development chain may send in the name of a contract (EIP-3607 aside); nobody else can sign for one.
+    cfg_env.disable_eip3607 = candidates.iter().any(|tx| tx.is_impersonated());
     PreparedBlock {
         rules,
         parent_hash: draft.header.parent_hash,
         block_env: block_env(&rules, &draft.header),
-        cfg_env: cfg_env(&rules),
+        cfg_env,
         txs: candidates.iter().map(|tx| tx.env().clone()).collect(),
     }
 }

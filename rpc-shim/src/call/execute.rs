@@ -84,6 +84,23 @@ where
     output_of(machine.run(tx)?.result)
 }
 
+/// Runs a call on a state that others have called on and keeps what it does; its return data or why there is none, and the state.
+///
+/// # Errors
+/// The call cannot run.
+pub fn call_on<DB: DatabaseRef>(
+    call: &Call<'_>,
+    state: CallState<DB>,
+) -> Result<(Result<Bytes, CallError>, CallState<DB>), CallError>
+where
+    DB::Error: DBErrorMarker,
+{
+    let (mut machine, tx) = call.prepare_on(state)?;
+    let ran = machine.run(tx)?;
+    machine.commit(ran.state);
+    Ok((output_of(ran.result), machine.into_state()))
+}
+
 /// The return data of a run that succeeded.
 pub(super) fn output_of(result: ExecutionResult) -> Result<Bytes, CallError> {
     match result {

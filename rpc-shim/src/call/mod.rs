@@ -36,7 +36,7 @@ pub use deadline::Deadline;
 pub use environment::{Environment, header_after};
 pub use error::{CallError, Invalid, InvalidKind, Sequence, halt_reason};
 pub use estimate::estimate_gas;
-pub use execute::{Call, call};
+pub use execute::{Call, call, call_on};
 pub use machine::{CallState, Machine, MachineContext, Ran};
 pub use overrides::override_state;
 pub use precompiles::MovablePrecompiles;

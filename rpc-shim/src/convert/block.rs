@@ -3,7 +3,7 @@
 //! Place in the flow: answers of `eth_getBlock…`, `eth_getTransaction…`, and of `eth_subscribe`.
 //! Invariant: fields that the block's fork does not have are absent, as in geth.
 
-use crate::node::BlockRecord;
+use crate::{node::BlockRecord, pool::Pooled};
 use alloy_consensus::{Block, BlockBody, Header, Sealable, transaction::Recovered, transaction::TransactionInfo};
 use alloy_primitives::{B256, U256};
 use alloy_rpc_types_eth::BlockTransactions;
@@ -51,6 +51,18 @@ pub(crate) fn block(record: &BlockRecord, detail: Detail) -> RpcBlock {
 pub(crate) fn header(record: &BlockRecord) -> alloy_rpc_types_eth::Header {
     let size = Block::rlp_length_for(record.header.inner(), &record.body);
     with_size(record.hash(), record.header.inner().clone(), size)
+}
+
+/// A transaction without a block, as methods give it.
+pub(crate) fn pending(tx: &Pooled) -> RpcTransaction {
+    RpcTransaction {
+        inner: Recovered::new_unchecked(tx.transaction().clone(), tx.sender()),
+        block_hash: None,
+        block_number: None,
+        transaction_index: None,
+        effective_gas_price: None,
+        block_timestamp: None,
+    }
 }
 
 /// An ommer, as a block without transactions; `None` beyond the last one.

@@ -9,7 +9,7 @@ mod quantity;
 mod receipt;
 mod storage_key;
 
-pub(crate) use block::{Detail, RpcBlock, RpcTransaction, block, header, ommer, transaction};
+pub(crate) use block::{Detail, RpcBlock, RpcTransaction, block, header, ommer, pending, transaction};
 pub(crate) use prefixed_hash::PrefixedHash;
 pub(crate) use quantity::Quantity;
 pub(crate) use receipt::{block_logs, receipt, receipts};

@@ -1,26 +1,31 @@
 //! Receipts and logs as callers see them.
 //!
 //! Place in the flow: answers of `eth_getTransactionReceipt`, `eth_getBlockReceipts`, `eth_getLogs`, filters and subscriptions.
-//! Invariant: a log's index counts through the block, a receipt's gas is its own. A receipt before Byzantium says `status`, for the
-//! state root between two transactions is not kept.
+//! Invariant: a log's index counts through the block, a receipt's gas is its own. A receipt before Byzantium has the
+//! state root after its transaction (EIP-658), which the caller finds; where it is not known, `status` stands in its place.
 
 use crate::node::BlockRecord;
-use alloy_consensus::{Receipt, ReceiptEnvelope, ReceiptWithBloom, Transaction as _, TxReceipt, TxType};
-use alloy_primitives::TxKind;
+use alloy_consensus::{Eip658Value, Receipt, ReceiptEnvelope, ReceiptWithBloom, Transaction as _, TxReceipt, TxType};
+use alloy_primitives::{B256, TxKind};
 use alloy_rpc_types_eth::{Log, TransactionReceipt};
 use laminar_executor::chain_spec::Rules;
 
-/// The receipt of one transaction; `None` beyond the last one.
-pub(crate) fn receipt(rules: &Rules, record: &BlockRecord, index: usize) -> Option<TransactionReceipt> {
+/// The receipt of one transaction, with the state root after it if that is given; `None` beyond the last one.
+pub(crate) fn receipt(
+    rules: &Rules,
+    record: &BlockRecord,
+    index: usize,
+    root: Option<B256>,
+) -> Option<TransactionReceipt> {
     let logs_before = record.receipts.get(..index)?.iter().map(|receipt| receipt.logs.len()).sum();
-    one(rules, record, index, logs_before)
+    one(rules, record, index, logs_before, root)
 }
 
-/// The receipts of a block in order.
-pub(crate) fn receipts(rules: &Rules, record: &BlockRecord) -> Vec<TransactionReceipt> {
+/// The receipts of a block in order, with the state roots between its transactions if they are given.
+pub(crate) fn receipts(rules: &Rules, record: &BlockRecord, roots: &[B256]) -> Vec<TransactionReceipt> {
     let mut logs_before = 0;
     let all = record.receipts.iter().enumerate().filter_map(|(index, receipt)| {
-        let answer = one(rules, record, index, logs_before);
+        let answer = one(rules, record, index, logs_before, roots.get(index).copied());
         logs_before += receipt.logs.len();
         answer
     });
@@ -43,7 +48,13 @@ pub(crate) fn block_logs(record: &BlockRecord, removed: bool) -> impl Iterator<I
     })
 }
 
-fn one(rules: &Rules, record: &BlockRecord, index: usize, logs_before: usize) -> Option<TransactionReceipt> {
+fn one(
+    rules: &Rules,
+    record: &BlockRecord,
+    index: usize,
+    logs_before: usize,
+    root: Option<B256>,
+) -> Option<TransactionReceipt> {
     let receipt = record.receipts.get(index)?;
     let tx = record.body.transactions.get(index)?;
     let from = *record.senders.get(index)?;
@@ -59,7 +70,7 @@ fn one(rules: &Rules, record: &BlockRecord, index: usize, logs_before: usize) ->
         removed: false,
     });
     let plain = Receipt {
-        status: receipt.success.into(),
+        status: root.map_or(Eip658Value::Eip658(receipt.success), Eip658Value::PostState),
         cumulative_gas_used: receipt.cumulative_gas_used,
         logs: logs.collect(),
     };

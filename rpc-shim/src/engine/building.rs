@@ -80,16 +80,7 @@ impl BuildPayload for PoolBuilder {
             Contents::Pool => build::candidates(&self.pool, parent.header.gas_limit),
         };
         let built = self.node.build(parent, &attributes, candidates).map_err(|error| RpcError::internal(&error))?;
-        let rules = self.node.spec().rules_for(&built.block.header);
-        let list = built.block_access_list.filter(|_| rules.has_block_access_list());
-        Ok(BuiltPayload {
-            rules,
-            value: built.value_wei,
-            requests: built.requests.iter().filter(|request| request.len() > 1).cloned().collect(),
-            block_access_list: list.map(|list| alloy_rlp::encode(list).into()),
-            sidecars: built.sidecars,
-            block: built.block,
-        })
+        Ok(BuiltPayload::new(self.node.spec(), built))
     }
 
     fn watch(&self) -> Box<dyn FnMut() -> bool + Send> {

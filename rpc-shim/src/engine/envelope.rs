@@ -14,12 +14,12 @@
 //! | 6 | Amsterdam | |
 
 use super::execution_payload::ExecutionPayload;
-use crate::error::RpcError;
+use crate::{build::Built, error::RpcError};
 use alloy_eips::{eip4844::Blob, eip7594::BlobTransactionSidecarVariant};
 use alloy_primitives::{Bytes, FixedBytes, U256};
 use laminar_executor::{
     Block,
-    chain_spec::{Fork, Rules},
+    chain_spec::{ChainSpec, Fork, Rules},
 };
 use serde::Serialize;
 use std::sync::Arc;
@@ -102,7 +102,29 @@ impl BlobsBundle {
     }
 }
 
+impl BuiltPayload {
+    /// A built block under the rules that the schedule gives it.
+    pub fn new(spec: &ChainSpec, built: Built) -> Self {
+        let rules = spec.rules_for(&built.block.header);
+        let list = built.block_access_list.filter(|_| rules.has_block_access_list());
+        Self {
+            rules,
+            value: built.value_wei,
+            requests: built.requests.iter().filter(|request| request.len() > 1).cloned().collect(),
+            block_access_list: list.map(|list| alloy_rlp::encode(list).into()),
+            sidecars: built.sidecars,
+            block: built.block,
+        }
+    }
+}
+
 impl GetPayloadVersion {
+    /// The version that answers for blocks under these rules.
+    pub fn of(rules: &Rules) -> Self {
+        let all = [Self::V1, Self::V2, Self::V3, Self::V4, Self::V5];
+        all.into_iter().find(|version| version.serves(rules)).unwrap_or(Self::V6)
+    }
+
     /// Whether the version answers for blocks under these rules.
     fn serves(self, rules: &Rules) -> bool {
         let has = |fork| rules.is_active(fork);

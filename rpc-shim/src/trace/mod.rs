@@ -25,6 +25,6 @@ mod source;
 pub use debug::{trace_call, trace_one, trace_transaction, trace_transactions};
 pub use otterscan::{failure_output, otterscan_operations, otterscan_trace};
 pub use parity::{block_rewards, call_results, localized_traces, replay_results};
-pub use replay::{ReplayBlock, Replayed, replay};
+pub use replay::{ReplayBlock, Replayed, replay, state_before};
 pub use roots::intermediate_roots;
 pub use source::TraceSource;

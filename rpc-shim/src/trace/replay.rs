@@ -91,11 +91,26 @@ fn begin<DB: DatabaseRef<Error: DBErrorMarker>>(
     let authorizations = recover_authorities(&target.block.body.transactions);
     let senders = Senders { addresses: target.senders.to_vec(), authorizations };
     let prepared = PreparedBlock::new(rules, target.block, &senders)?;
-    let environment = Environment { rules, cfg: prepared.cfg_env.clone(), block: prepared.block_env.clone() };
+    let mut environment = Environment { rules, cfg: prepared.cfg_env.clone(), block: prepared.block_env.clone() };
+    // The block is known to be valid; on a development chain it may hold transactions of impersonated contracts.
+    environment.cfg.disable_eip3607 = true;
     let precompiles = MovablePrecompiles::new(environment.cfg.spec);
     let mut machine = Machine::new(&environment, CallState::new(view), precompiles, deadline);
     before_transactions(&rules, target.block, &mut Around(&mut machine))?;
     Ok((machine, prepared))
+}
+
+/// The state before transaction `index`.
+///
+/// # Errors
+/// As [`replay`].
+pub fn state_before<DB: DatabaseRef<Error: DBErrorMarker>>(
+    target: &ReplayBlock<'_>,
+    view: DB,
+    deadline: Deadline,
+    index: TxIndex,
+) -> Result<CallState<DB>, CallError> {
+    machine_at(target, view, deadline, index).map(Machine::into_state)
 }
 
 /// The machine before transaction `index`, for a call that runs there.

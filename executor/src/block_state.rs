@@ -8,13 +8,16 @@
 use alloy_primitives::{Address, B256, U256};
 use laminar_state_db::{Account, AccountChange, BlockChanges, SlotChange};
 use revm::bytecode::Bytecode;
-use std::collections::hash_map::Entry;
 
 /// Committed changes of the block, addressed for reading and writing.
 #[derive(Clone, Debug, Default)]
 pub struct BlockState {
     changes: BlockChanges,
 }
+
+/// Where an account's entry is. Entries keep their places, for none is removed before the block ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place(usize);
 
 /// What the block state knows of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,12 +58,27 @@ impl BlockState {
 
     /// The entry of an account for writing. `parent` is used if this is the block's first write to it.
     pub fn entry(&mut self, address: Address, parent: Option<Account>) -> &mut AccountChange {
-        match self.changes.accounts.entry(address) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => {
-                entry.insert(AccountChange { before: parent, after: parent, ..AccountChange::default() })
-            }
-        }
+        self.place(address, || parent).1
+    }
+
+    /// The same with the place of the entry, by which it is found again without hashing.
+    pub(crate) fn place(
+        &mut self,
+        address: Address,
+        parent: impl FnOnce() -> Option<Account>,
+    ) -> (Place, &mut AccountChange) {
+        let entry = self.changes.accounts.entry(address);
+        let place = Place(entry.index());
+        let change = entry.or_insert_with(|| {
+            let parent = parent();
+            AccountChange { before: parent, after: parent, ..AccountChange::default() }
+        });
+        (place, change)
+    }
+
+    /// The entry at a place.
+    pub(crate) fn at(&mut self, place: Place) -> &mut AccountChange {
+        &mut self.changes.accounts[place.0]
     }
 
     /// Keeps code by its hash.

@@ -7,7 +7,7 @@
 //! It holds no reference to state and knows nothing of other transactions.
 
 use crate::read_set::{BalanceRule, EnvironmentReads, NonceRule};
-use alloy_primitives::{Address, B256, Log, U256};
+use alloy_primitives::{Address, B256, Log, U128, U256};
 use laminar_state_db::Account;
 use revm::bytecode::Bytecode;
 
@@ -107,24 +107,41 @@ impl Simulation {
     }
 }
 
-/// A plain transfer, done as arithmetic: no code at either end, 21,000 gas.
+/// A plain transfer, done as arithmetic: no code at either end, 21,000 gas. Its amounts follow from the transaction; what
+/// travels is what the worker read, and no more, because it travels from one core's cache to another's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transfer {
     /// The sender as it was seen.
-    pub sender: Account,
+    pub sender: Purse,
     /// The recipient as it was seen; `None` if it did not exist.
-    pub recipient: Option<Account>,
-    /// What the sender must own for the transaction to be valid: gas limit at the highest price, and the value; in wei.
-    pub required: U256,
-    /// What the sender pays for gas, in wei.
-    pub charge: U256,
-    /// What the beneficiary earns, in wei.
-    pub fee: U256,
+    pub recipient: Option<Purse>,
+}
+
+/// An account without code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Purse {
+    /// Transactions sent.
+    pub nonce: u64,
+    /// In wei. An account that owns more takes part in no plain transfer.
+    pub balance: U128,
+}
+
+impl Purse {
+    /// The account as a purse; `None` if it has code or owns more than fits.
+    pub fn of(account: &Account) -> Option<Self> {
+        let balance = U128::checked_from_limbs_slice(account.balance.as_limbs()).filter(|_| !account.has_code())?;
+        Some(Self { nonce: account.nonce, balance })
+    }
+}
+
+impl From<Purse> for Account {
+    fn from(purse: Purse) -> Self {
+        Self { nonce: purse.nonce, balance: purse.balance.to(), ..Self::default() }
+    }
 }
 
 /// What a worker hands to merge.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "a box would cost every plain transfer an allocation")]
 pub enum Attempt {
     /// A run through the interpreter.
     Simulation(Box<Simulation>),

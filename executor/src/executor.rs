@@ -33,6 +33,12 @@ const PARALLEL_GAS_MIN: u64 = 2_000_000;
 const TRIAL_GAS_MAX: u64 = 10_000_000;
 /// Transactions other than plain transfers below which a block runs sequentially by choice.
 const PARALLEL_TXS_MIN: usize = 3;
+/// Plain transfers from which on they alone are worth the workers: one takes about a microsecond, and only its reads of the
+/// parent go to other workers.
+const PARALLEL_TRANSFERS_MIN: usize = 2_000;
+
+/// Transactions that a worker takes at once where nine of ten are plain transfers: some microseconds of work.
+const TRANSFERS_AT_ONCE: usize = 16;
 
 /// What the caller knows of a block before its first transaction runs. A hint: it can be wrong or absent.
 #[derive(Debug, Default)]
@@ -248,7 +254,7 @@ impl BlockExecutor {
         clock: Clock,
     ) -> Result<(Prepared, Vec<Span>), ExecuteError> {
         let txs = around.block.txs.len();
-        let plan = || Plan::in_order(declared.order(around.block, start));
+        let plan = || Plan::in_order(declared.order(around.block, start)).in_handfuls(handful(around.block));
         let gas_limits = |at: usize| around.block.txs[at].gas_limit;
         let prepared = match (self.config.predict, knowledge) {
             (Predict::Ahead, Knowledge::Simulations(known)) => match known.into_attempts(&self.pool, around) {
@@ -280,11 +286,18 @@ impl BlockExecutor {
     }
 }
 
-/// Whether the block has enough work for more than one worker. Plain transfers are hardly work: most of theirs is merge's.
+/// Whether the block has enough work for more than one worker. A plain transfer is hardly work: much of it is merge's.
 pub(crate) fn pays_in_parallel(prepared: &PreparedBlock, gas_used: u64) -> bool {
     let transfers = prepared.txs.iter().filter(|tx| tx.gas_limit == TRANSFER_GAS).count();
     let gas = gas_used.saturating_sub(TRANSFER_GAS.saturating_mul(transfers as u64));
-    prepared.txs.len() - transfers >= PARALLEL_TXS_MIN && gas >= PARALLEL_GAS_MIN
+    let calls_pay = prepared.txs.len() - transfers >= PARALLEL_TXS_MIN && gas >= PARALLEL_GAS_MIN;
+    calls_pay || transfers >= PARALLEL_TRANSFERS_MIN
+}
+
+/// How many transactions a worker takes at once.
+fn handful(prepared: &PreparedBlock) -> usize {
+    let transfers = prepared.txs.iter().filter(|tx| tx.gas_limit == TRANSFER_GAS).count();
+    if transfers.saturating_mul(10) >= prepared.txs.len().saturating_mul(9) { TRANSFERS_AT_ONCE } else { 1 }
 }
 
 /// The rules after the transactions, and the outcome.

@@ -15,7 +15,7 @@ use crate::{
     partition::{GraphBuilder, Plan},
     predict::Declared,
     schedule::{Pool, Schedule, Slots, Steps},
-    sync::{AtomicUsize, Mutex, Ordering},
+    sync::Mutex,
     types::TxIndex,
 };
 use alloy_primitives::map::AddressSet;
@@ -142,8 +142,6 @@ struct Job<'a, DB> {
     /// Whether running ahead is given up where it does not pay.
     adapts: bool,
     groups: HotGroups,
-    /// Transactions whose run has not begun.
-    unstarted: AtomicUsize,
     clock: Clock,
 }
 
@@ -170,10 +168,6 @@ impl<'a, DB: DatabaseRef + Sync> Steps for Job<'a, DB> {
     }
 
     fn run(&self, worker: &mut Self::Worker, index: TxIndex) -> Delivered {
-        // ORDER: Relaxed. A count; what the last one closes is a hint.
-        if self.unstarted.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.memory.set_closed(true);
-        }
         if self.adapts && self.groups.is_hopeless(index) {
             return self.without_run(index);
         }
@@ -191,6 +185,10 @@ impl<'a, DB: DatabaseRef + Sync> Steps for Job<'a, DB> {
         self.groups.note_done(index);
         let rare = (!revoked.is_empty() || span.is_some()).then(|| Box::new(Rare { revoked, span }));
         Delivered { attempt, origin: Origin::Run, rare }
+    }
+
+    fn all_started(&self) {
+        self.memory.set_closed(true);
     }
 
     fn commit(
@@ -295,9 +293,9 @@ pub(crate) fn run<DB: DatabaseRef + Sync>(
     let Manner { workers, adapts, clock } = manner;
     let txs = around.block.txs.len();
     let published = published.into_iter().map(Mutex::new).collect();
-    let (groups, unstarted) = (HotGroups::new(declared, txs), AtomicUsize::new(0));
+    let groups = HotGroups::new(declared, txs);
     (0..committer.next().0).for_each(|committed| groups.note_done(TxIndex(committed)));
-    let job = Job { around, memory: &memory, published, adapts, groups, unstarted, clock };
+    let job = Job { around, memory: &memory, published, adapts, groups, clock };
     let stats = Stats {
         path: Path::Parallel,
         workers,
@@ -314,7 +312,6 @@ pub(crate) fn run<DB: DatabaseRef + Sync>(
     }
     let mut writer = Writer { committer, stats, error: None, contention: Contention::default() };
     loop {
-        job.unstarted.store(plan.tasks(), Ordering::Relaxed);
         memory.set_closed(plan.tasks() == 0);
         let schedule = Schedule::new(&job, &plan, writer.committer.next(), slots, writer);
         let panics = pool.run(workers, |worker| schedule.work(worker));

@@ -8,7 +8,7 @@
 
 use alloy_primitives::{
     Address, B256, U256,
-    map::{AddressMap, B256Map, HashMap},
+    map::{AddressIndexMap, AddressMap, B256Map, HashMap},
 };
 use revm::{
     bytecode::Bytecode,
@@ -112,8 +112,8 @@ pub struct WipedStorage(pub(crate) AddressMap<SlotMap<U256>>);
 /// Everything a block changes: the bundle state, with the reverts inside it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BlockChanges {
-    /// Changed accounts by address.
-    pub accounts: AddressMap<AccountChange>,
+    /// Changed accounts by address, in the order of their first change: the order of insertion costs no scattered memory.
+    pub accounts: AddressIndexMap<AccountChange>,
     /// Code that the block deployed, by its hash. Delegations (EIP-7702) included.
     pub contracts: B256Map<Bytecode>,
 }

@@ -14,7 +14,7 @@ mod view;
 
 use crate::{
     block_state::BlockState,
-    effects::{Attempt, Fate, Simulation, SlotAccess, Transfer, TxResult},
+    effects::{Attempt, Fate, Purse, Simulation, SlotAccess, Transfer, TxResult},
     env::PreparedBlock,
     error::ExecuteError,
     mv_memory::MvMemory,
@@ -42,8 +42,8 @@ use revm::{
     primitives::hardfork::SpecId,
     state::EvmState,
 };
-use transfer::PlainTransfer;
-pub(crate) use transfer::{TRANSFER_GAS, stands_on};
+use transfer::plain_recipient;
+pub(crate) use transfer::{Amounts, TRANSFER_GAS};
 pub use view::ViewError;
 use view::{StateView, Turn};
 
@@ -103,7 +103,7 @@ impl<'a, DB: DatabaseRef> Instance<'a, DB> {
 
     fn run_committed(&mut self, index: TxIndex, tx: &'a TxEnv) -> Result<Attempt, ExecuteError> {
         if let Some(transfer) = self.try_transfer(index, tx)?
-            && stands_on(tx, &transfer, &transfer.sender, transfer.recipient)
+            && Amounts::of(tx, self.block.block_env.basefee, self.block.cfg_env.spec).are_paid_by(tx, &transfer.sender.into())
         {
             return Ok(Attempt::Transfer(transfer));
         }
@@ -117,17 +117,14 @@ impl<'a, DB: DatabaseRef> Instance<'a, DB> {
 
     /// A plain transfer with its ends, if the sender exists and neither end has code: then nothing needs to run.
     fn try_transfer(&mut self, index: TxIndex, tx: &TxEnv) -> Result<Option<Transfer>, ViewError> {
-        let Some(plain) = PlainTransfer::of(tx, &self.evm.ctx.block, &self.evm.ctx.cfg) else { return Ok(None) };
+        let Some(recipient) = plain_recipient(tx, &self.evm.ctx.block, &self.evm.ctx.cfg) else { return Ok(None) };
         let view = self.view();
         view.begin(Turn { index, sender: tx.caller, nonce: tx.nonce });
-        let Some(sender) = view.account(tx.caller)? else { return Ok(None) };
-        if sender.has_code() {
-            return Ok(None);
-        }
-        let recipient = view.account(plain.recipient)?;
-        let PlainTransfer { required, charge, fee, .. } = plain;
-        let with_code = recipient.is_some_and(|account| account.has_code());
-        Ok((!with_code).then_some(Transfer { sender, recipient, required, charge, fee }))
+        let Some(sender) = view.account(tx.caller)?.as_ref().and_then(Purse::of) else { return Ok(None) };
+        Ok(match view.account(recipient)? {
+            None => Some(Transfer { sender, recipient: None }),
+            Some(account) => Purse::of(&account).map(|purse| Transfer { sender, recipient: Some(purse) }),
+        })
     }
 
     fn run(&mut self, index: TxIndex, tx: &'a TxEnv) -> Result<Simulation, RunError> {

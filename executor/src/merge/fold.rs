@@ -5,9 +5,9 @@
 
 use super::access_list::AccessListBuilder;
 use crate::{
-    block_state::{BlockState, clear_storage, write_slot},
+    block_state::{BlockState, Place, clear_storage, write_slot},
     effects::{AccountAccess, Fate, Simulation, SlotAccess, Transfer},
-    execute::stands_on,
+    execute::Amounts,
 };
 use alloy_primitives::{Address, Bytes, TxKind, U256};
 use laminar_state_db::Account;
@@ -77,30 +77,32 @@ impl Ledger {
     }
 
     /// Folds a plain transfer if it stands between its ends as they are; false if it does not, and then nothing changed.
-    pub(super) fn try_fold_transfer(&mut self, step: u64, tx: &TxEnv, transfer: &Transfer) -> bool {
+    pub(super) fn try_fold_transfer(&mut self, step: u64, tx: &TxEnv, transfer: &Transfer, amounts: &Amounts) -> bool {
         let TxKind::Call(recipient) = tx.kind else { return false };
-        let change = self.state.entry(tx.caller, Some(transfer.sender));
-        let Some(before) = change.after else { return false };
-        if !stands_on(tx, transfer, &before, None) {
+        let (from, change) = self.state.place(tx.caller, || Some(transfer.sender.into()));
+        let Some(before) = change.after.filter(|sender| amounts.are_paid_by(tx, sender)) else { return false };
+        let (to, change) = self.state.place(recipient, || transfer.recipient.map(Account::from));
+        if change.after.is_some_and(|account| account.has_code()) {
             return false;
         }
         let sender =
-            Account { nonce: before.nonce + 1, balance: before.balance - tx.value - transfer.charge, ..before };
-        change.after = Some(sender);
-        if self.state.entry(recipient, transfer.recipient).after.is_some_and(|account| account.has_code()) {
-            self.state.entry(tx.caller, None).after = Some(before);
-            return false;
-        }
+            Account { nonce: before.nonce + 1, balance: before.balance - tx.value - amounts.charge, ..before };
+        self.state.at(from).after = Some(sender);
         if let Some(list) = &mut self.access_list {
             list.account(step, tx.caller, Some(before), Some(sender));
         }
-        self.credit(step, recipient, transfer.recipient, tx.value);
+        self.credit_at(step, to, recipient, tx.value);
         true
     }
 
     /// Adds `wei` to an account, which counts as touching it. `parent` is used if the block has not written it yet.
     pub(super) fn credit(&mut self, step: u64, address: Address, parent: Option<Account>, wei: U256) {
-        let change = self.state.entry(address, parent);
+        let (place, _) = self.state.place(address, || parent);
+        self.credit_at(step, place, address, wei);
+    }
+
+    fn credit_at(&mut self, step: u64, place: Place, address: Address, wei: U256) {
+        let change = self.state.at(place);
         let before = change.after;
         let mut account = before.unwrap_or_default();
         account.balance = account.balance.saturating_add(wei);

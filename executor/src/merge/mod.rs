@@ -14,7 +14,7 @@ use crate::{
     effects::{Attempt, Fate, Simulation, Transfer, TxResult},
     env::PreparedBlock,
     error::ExecuteError,
-    execute::{self, Instance, TRANSFER_GAS},
+    execute::{self, Amounts, Instance, TRANSFER_GAS},
     mv_memory::MvMemory,
     rule::Rule,
     types::{Receipt, TxIndex},
@@ -269,12 +269,13 @@ impl Committer {
         if tx.caller == block.block_env.beneficiary {
             self.settle(block);
         }
-        if !self.ledger.try_fold_transfer(self.step(), tx, transfer) {
+        let amounts = Amounts::of(tx, block.block_env.basefee, block.cfg_env.spec);
+        if !self.ledger.try_fold_transfer(self.step(), tx, transfer, &amounts) {
             return false;
         }
         self.transfers += 1;
         let result = TxResult { success: true, gas_used: TRANSFER_GAS, logs: Vec::new() };
-        self.finish_tx(block, index, result, Some(transfer.fee));
+        self.finish_tx(block, index, result, Some(amounts.fee));
         true
     }
 

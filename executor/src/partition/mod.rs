@@ -17,6 +17,7 @@ pub struct Plan {
     predecessors: Vec<u32>,
     successors: Vec<Vec<TxIndex>>,
     priorities: Vec<u64>,
+    handful: usize,
     tasks: usize,
     task_gas: u64,
     batches: u64,
@@ -32,6 +33,12 @@ impl Plan {
     /// The plan without predicted conflicts: all transactions are ready, and start in `order`, which holds each once.
     pub fn in_order(order: Vec<TxIndex>) -> Self {
         Self { tasks: order.len(), ready: order, ..Self::default() }
+    }
+
+    /// The same plan, where a worker takes so many ready transactions at once: for those that are over sooner than a word
+    /// between cores.
+    pub fn in_handfuls(self, handful: usize) -> Self {
+        Self { handful, ..self }
     }
 
     /// The plan for a block that is committed up to `start`: whoever has no attempt runs, in block order.
@@ -78,6 +85,11 @@ impl Plan {
     /// Transactions that wait for nobody, in the order of their starts.
     pub fn ready(&self) -> &[TxIndex] {
         &self.ready
+    }
+
+    /// How many ready transactions a worker takes at once, at least one.
+    pub fn handful(&self) -> usize {
+        self.handful.max(1)
     }
 
     /// How many predecessors each transaction waits for; empty without dependencies.

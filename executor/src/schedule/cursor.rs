@@ -7,6 +7,7 @@ use crate::{
     sync::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     types::TxIndex,
 };
+use std::ops::Range;
 
 /// Hands out the positions of a fixed list, each once.
 #[derive(Debug)]
@@ -20,15 +21,15 @@ impl Dispenser {
         Self { next: AtomicUsize::new(0), end }
     }
 
-    /// The next position nobody got yet.
-    pub(super) fn take(&self) -> Option<usize> {
+    /// The next positions nobody got yet, at most `len` of them; empty at the end.
+    pub(super) fn take(&self, len: usize) -> Range<usize> {
         // ORDER: Relaxed, both. An election: the read-modify-write gives each position to one thread, and publishes nothing.
         // The early look keeps idle threads from pushing the counter on for ever.
         if self.next.load(Ordering::Relaxed) >= self.end {
-            return None;
+            return self.end..self.end;
         }
-        let position = self.next.fetch_add(1, Ordering::Relaxed);
-        (position < self.end).then_some(position)
+        let start = self.next.fetch_add(len, Ordering::Relaxed).min(self.end);
+        start..self.end.min(start + len)
     }
 }
 
@@ -41,13 +42,14 @@ impl Unstarted {
         Self(AtomicUsize::new(count))
     }
 
-    pub(super) fn start_one(&self) {
+    /// Starts `count` of them; true if they were the last.
+    pub(super) fn start(&self, count: usize) -> bool {
         // ORDER: Relaxed. A counter; who reads zero leaves, and joining the workers publishes everything.
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(count, Ordering::Relaxed) == count
     }
 
     pub(super) fn is_zero(&self) -> bool {
-        // ORDER: Relaxed, see `start_one`. A value too high only means another look.
+        // ORDER: Relaxed, see `start`. A value too high only means another look.
         self.0.load(Ordering::Relaxed) == 0
     }
 }

@@ -44,6 +44,9 @@ pub(crate) trait Steps: Sync {
     /// Runs a transaction speculatively and publishes what it did.
     fn run(&self, worker: &mut Self::Worker, index: TxIndex) -> Self::Attempt;
 
+    /// Told once nobody has anything left to start.
+    fn all_started(&self) {}
+
     /// Commits a transaction, after all before it. `Break` ends the block.
     fn commit(
         &self,
@@ -144,11 +147,8 @@ impl<'a, S: Steps> Schedule<'a, S> {
         let mut idle = 0;
         self.merge(&mut state);
         while !self.cancel.is_set() {
-            if let Some(index) = self.next_task() {
+            if self.run_next(&mut state) {
                 idle = 0;
-                self.unstarted.start_one();
-                let attempt = self.steps.run(&mut state, index);
-                self.finish(index, attempt);
                 self.merge(&mut state);
             } else if self.unstarted.is_zero() {
                 break;
@@ -170,13 +170,29 @@ impl<'a, S: Steps> Schedule<'a, S> {
         (self.committer.into_inner(), self.finished)
     }
 
-    fn next_task(&self) -> Option<TxIndex> {
-        if self.plan.has_dependencies()
-            && let Some((_, Reverse(index))) = self.released.lock().pop()
-        {
-            return Some(index);
+    /// Runs the next transaction, or the next few where the plan hands out few at once; false if none can be started.
+    fn run_next(&self, state: &mut S::Worker) -> bool {
+        let released = if self.plan.has_dependencies() { self.released.lock().pop() } else { None };
+        if let Some((_, Reverse(index))) = released {
+            self.run(state, &[index]);
+            return true;
         }
-        self.ready.take().map(|position| self.plan.ready()[position])
+        let next = &self.plan.ready()[self.ready.take(self.plan.handful())];
+        self.run(state, next);
+        !next.is_empty()
+    }
+
+    fn run(&self, state: &mut S::Worker, indices: &[TxIndex]) {
+        if !indices.is_empty() && self.unstarted.start(indices.len()) {
+            self.steps.all_started();
+        }
+        for index in indices {
+            if self.cancel.is_set() {
+                return;
+            }
+            let attempt = self.steps.run(state, *index);
+            self.finish(*index, attempt);
+        }
     }
 
     fn finish(&self, index: TxIndex, attempt: S::Attempt) {

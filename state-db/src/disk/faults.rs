@@ -114,7 +114,7 @@ fn an_unwind_that_dies_at_any_write_leaves_the_tip() {
     let dir = tempfile::tempdir().expect("a folder");
     let store = Store::create(dir.path(), options(), genesis(), block(0)).expect("creates");
     let mut plain = (*changes(1)).clone();
-    plain.accounts.remove(&address(4));
+    plain.accounts.swap_remove(&address(4));
     plain.contracts.clear();
     store.stage(block(1), Arc::new(plain)).expect("stages");
     store.stage(block(2), changes(2)).expect("stages");

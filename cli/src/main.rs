@@ -60,7 +60,7 @@ enum Command {
     Record(record::Args),
     /// Import blocks into a store on disk, with every check.
     Import(import::Args),
-    /// Look into a store on disk: sizes, integrity, history.
+    /// Look into a store on disk: sizes, integrity, history, witnesses.
     Db(db::Args),
 }
 

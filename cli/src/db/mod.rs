@@ -1,7 +1,9 @@
-//! `laminar db`: how big a store is, whether it is whole, and less history in it.
+//! `laminar db`: how big a store is, whether it is whole, less history in it, and witnesses of its blocks.
 //!
 //! Place in the flow: opens the folder that `node` and `import` write, through `state-db`'s maintenance.
-//! Invariant: `stats` and `verify` write nothing, and run beside a process that has the store open; `prune` is refused then.
+//! Invariant: `stats`, `verify` and `witness` leave the store as it is, and run beside a process that has the store open; `prune` is refused then.
+
+mod witness;
 
 use crate::ending::Ended;
 use clap::{Subcommand, builder::NonEmptyStringValueParser};
@@ -12,7 +14,7 @@ use std::{
     path::Path,
 };
 
-/// Look into a store: sizes, integrity, history.
+/// Look into a store: sizes, integrity, history, witnesses.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -33,6 +35,8 @@ enum Command {
         #[arg(long, value_name = "BLOCKS")]
         keep: u64,
     },
+    /// Write blocks with the trie nodes, codes and headers that prove them, for `replay`.
+    Witness(witness::Args),
 }
 
 /// Which store, and how it is reported.
@@ -46,7 +50,7 @@ struct Store {
     json: bool,
 }
 
-/// Runs the subcommand. Exit code 1 if `verify` finds a fault.
+/// Runs the subcommand. Exit code 1 if `verify` finds a fault or a witness does not prove its block.
 ///
 /// # Errors
 /// There is no store that can be opened, it is in use, or stdout cannot be written.
@@ -67,6 +71,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ended> {
             }
             Err(error) => return Err(error.into()),
         },
+        Command::Witness(args) => return witness::run(args),
         Command::Prune { store, keep } => {
             let pruned = store.open(Access::ReadWrite)?.prune(*keep)?;
             print(&match store.json {

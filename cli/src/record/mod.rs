@@ -36,6 +36,8 @@ use std::{
     path::PathBuf,
 };
 
+pub(crate) use write::atomically;
+
 /// Make blocks with witnesses from an Ethereum node.
 ///
 /// The node is asked for `debug_executionWitness`; where it has none, for proofs of all that the block touches. Each block is
@@ -133,8 +135,8 @@ fn save(args: &Args, draft: &Draft, source: &'static str) -> anyhow::Result<Reco
     let rlp = witness.encode();
     let path = args.out.join(draft.name());
     // The sidecar first: a block without one is complete, a sidecar without its block is not offered to anybody.
-    write::atomically(&path.with_extension("json"), &[witness.to_sidecar(), b"\n".to_vec()].concat())?;
-    write::atomically(&path, &rlp)?;
+    atomically(&path.with_extension("json"), &[witness.to_sidecar(), b"\n".to_vec()].concat())?;
+    atomically(&path, &rlp)?;
     Ok(Recorded {
         block: witness.block.header.number,
         chain_id: witness.chain_id,

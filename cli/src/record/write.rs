@@ -1,6 +1,6 @@
 //! Files that appear complete or not at all.
 //!
-//! Place in the flow: the last step of `record`.
+//! Place in the flow: the last step of `record` and of `db witness`.
 //! Invariant: under the name stands either what was there before or everything that was to be written.
 
 use anyhow::Context;
@@ -15,7 +15,7 @@ use std::{
 ///
 /// # Errors
 /// The folder or the disk refuses; nothing is left behind then.
-pub(super) fn atomically(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+pub(crate) fn atomically(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let name = path.file_name().with_context(|| format!("{}: not a file name", path.display()))?.to_string_lossy();
     let temporary = path.with_file_name(format!(".{name}.{}.tmp", process::id()));
     let written = write_whole(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));

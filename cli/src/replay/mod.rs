@@ -72,6 +72,11 @@ impl Setup {
         Ok(Self { executor, lister: None, repeat: NonZeroU32::MIN, chain: None })
     }
 
+    /// The same, of blocks of this chain.
+    pub(crate) fn on_chain(self, chain: ChainSpec) -> Self {
+        Self { chain: Some(chain), ..self }
+    }
+
     fn new(args: &Args) -> anyhow::Result<Self> {
         let chain = args.chain.as_deref().map(chain::by_name).transpose()?;
         let config = Config { timeline: args.trace.is_some(), ..args.engine.config() };

@@ -1,7 +1,11 @@
-//! `laminar db` on stores that the library made.
+//! `laminar db` on stores that the library and `import` made.
 
-use super::command::laminar;
+use super::{
+    command::laminar,
+    samples::{Scratch, sample},
+};
 use alloy_primitives::{Address, B256, U256};
+use laminar_fixtures::workload::RECIPES;
 use laminar_state_db::{Account, AccountChange, BlockChanges, BlockData, BlockRef, MemoryState, Store, StoreOptions};
 use serde_json::Value;
 use std::{path::Path, sync::Arc};
@@ -84,4 +88,30 @@ fn damage_is_found() {
     }
     std::fs::write(&path, bytes).unwrap();
     db(&["verify"], dir.path()).check(1, &["corrupt table Accounts", "state root"]);
+}
+
+#[test]
+fn witness_of_a_kept_block_is_the_sample_and_is_replayed() {
+    let (scratch, name) = (Scratch::new(), "erc20");
+    let recipe = RECIPES.iter().find(|recipe| recipe.name == name).unwrap();
+    let genesis = serde_json::to_vec(&recipe.build(&recipe.sample).genesis).unwrap();
+    let genesis = scratch.write("genesis.json", genesis).display().to_string();
+    let block = scratch.write("block.rlp", alloy_rlp::encode(&sample(name).block)).display().to_string();
+    let [dir, out] = ["store", "out"].map(|name| scratch.path().join(name).display().to_string());
+    let imported = laminar(["import", &block, "--datadir", &dir, "--chain", &genesis]);
+    assert_eq!(imported.code, 0, "{imported:?}");
+
+    let made =
+        laminar(["db", "witness", "--json", "--datadir", &dir, "--chain", &genesis, "--block", "1", "--out", &out]);
+    assert_eq!(made.code, 0, "{made:?}");
+    let made: Value = serde_json::from_str(&made.out).unwrap();
+    assert_eq!(made["nodes"], sample(name).nodes.len(), "{made}");
+    let replayed = laminar(["replay", "--json", &out]);
+    assert_eq!(replayed.code, 0, "{replayed:?}");
+    assert_eq!(replayed.json().0[0]["verified"]["state_root"], true, "{replayed:?}");
+
+    for (number, why) in [("0", "block 0"), ("2", "up to 1")] {
+        laminar(["db", "witness", "--datadir", &dir, "--chain", &genesis, "--block", number, "--out", &out])
+            .check(2, &[&dir, why]);
+    }
 }

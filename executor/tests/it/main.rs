@@ -21,4 +21,5 @@ mod plugin;
 mod program;
 mod promises;
 mod random;
+mod witness;
 mod world;

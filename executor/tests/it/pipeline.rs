@@ -12,7 +12,7 @@ use laminar_state_db::{MemoryState, Store};
 use std::{collections::BTreeMap, path::Path};
 
 /// A store with the genesis alone, and the chain's rules.
-fn start(genesis: &alloy_genesis::Genesis) -> (Store, ChainSpec) {
+pub(crate) fn start(genesis: &alloy_genesis::Genesis) -> (Store, ChainSpec) {
     let spec = ChainSpec::from_genesis(genesis).expect("a supported schedule");
     let mut state = MemoryState::from_genesis(genesis);
     let header = spec.genesis_header(genesis, state.state_root());
@@ -21,7 +21,7 @@ fn start(genesis: &alloy_genesis::Genesis) -> (Store, ChainSpec) {
 }
 
 /// Geneses and chains of the archive by folder.
-fn chains(path: &Path) -> BTreeMap<String, (Option<alloy_genesis::Genesis>, Vec<Block>)> {
+pub(crate) fn chains(path: &Path) -> BTreeMap<String, (Option<alloy_genesis::Genesis>, Vec<Block>)> {
     let mut found = BTreeMap::<String, (Option<alloy_genesis::Genesis>, Vec<Block>)>::new();
     for Loaded { name, fixture, .. } in laminar_fixtures::open(path).unwrap().filter_map(Result::ok) {
         let folder = Path::new(&name).parent().map(|folder| folder.display().to_string()).unwrap_or_default();

@@ -23,6 +23,7 @@ use crate::{
         AccountProof, BlockData, BlockPart, BlockRef, Kept, Moment, Snapshot, Staged, Staging, StateView, StoreError,
         TransactionPlace,
     },
+    witness::{TouchedKeys, record_witness},
 };
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_trie::Nibbles;
@@ -183,6 +184,15 @@ impl Snapshot for DiskSnapshot {
         let values = slots.iter().map(|slot| Ok((*slot, view.slot(address, *slot)?)));
         let values = values.collect::<Result<Vec<_>, StoreError>>()?;
         Nodes::of_view(self, view)?.proof(view.state_root(), address, &values)
+    }
+
+    fn witness(
+        &self,
+        view: &StateView,
+        touched: &TouchedKeys,
+        changes: &BlockChanges,
+    ) -> Result<Vec<Bytes>, StoreError> {
+        Ok(record_witness(view.state_root(), touched, changes, &Nodes::of_view(self, view)?)?)
     }
 }
 

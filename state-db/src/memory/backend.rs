@@ -19,6 +19,7 @@ use crate::{
         StateView, StoreError, TransactionPlace,
     },
     trie::TrieUpdates,
+    witness::TouchedKeys,
 };
 use alloy_primitives::{
     Address, B256, Bytes, U256,
@@ -289,5 +290,14 @@ impl Snapshot for Parts {
 
     fn proof(&self, view: &StateView, address: &Address, slots: &[U256]) -> Result<AccountProof, StoreError> {
         self.tries.lock().proof(view, address, slots)
+    }
+
+    fn witness(
+        &self,
+        view: &StateView,
+        touched: &TouchedKeys,
+        changes: &BlockChanges,
+    ) -> Result<Vec<Bytes>, StoreError> {
+        self.tries.lock().witness(view, touched, changes)
     }
 }

@@ -8,8 +8,9 @@ use crate::{
     changes::{BlockChanges, WipedStorage},
     store::{AccountProof, BlockRef, StateView, StoreError, wiped_storage},
     trie::{NoSource, StateTrie},
+    witness::TouchedKeys,
 };
-use alloy_primitives::{Address, B256, U256, keccak256, map::B256Map};
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256, map::B256Map};
 use std::sync::Arc;
 
 /// A block as a change of the tries.
@@ -86,6 +87,17 @@ impl MovedTries {
         let values: Vec<_> = values.collect::<Result<_, StoreError>>()?;
         let storage = self.tries.storages.get(&hash);
         Ok(AccountProof::new(*address, leaf, &self.tries.accounts, storage, &values))
+    }
+
+    /// The nodes that a block on a view of a known block needs.
+    pub(super) fn witness(
+        &mut self,
+        view: &StateView,
+        touched: &TouchedKeys,
+        changes: &BlockChanges,
+    ) -> Result<Vec<Bytes>, StoreError> {
+        self.move_to_view(view)?;
+        Ok(self.tries.witness(touched, changes)?)
     }
 
     /// The state root after changes on a view of a known block. The tries stay.

@@ -14,6 +14,7 @@ use crate::{
     changes::{Account, BlockChanges, SlotMap, WipedStorage},
     overlay::Layer,
     trie::TrieUpdates,
+    witness::TouchedKeys,
 };
 use alloy_primitives::{Address, B256, Bytes, U256};
 use revm::bytecode::Bytecode;
@@ -97,4 +98,11 @@ pub(crate) trait Snapshot: Debug + Send + Sync {
     fn root_after(&self, view: &StateView, changes: &BlockChanges) -> Result<B256, StoreError>;
     /// The proof of an account and slots in a view of this snapshot.
     fn proof(&self, view: &StateView, address: &Address, slots: &[U256]) -> Result<AccountProof, StoreError>;
+    /// The nodes that a block on a view of this snapshot needs, see [`StateView::witness`].
+    fn witness(
+        &self,
+        view: &StateView,
+        touched: &TouchedKeys,
+        changes: &BlockChanges,
+    ) -> Result<Vec<Bytes>, StoreError>;
 }

@@ -14,8 +14,9 @@ use crate::{
     changes::{Account, BlockChanges, SlotMap, storage_only_id},
     overlay::{Found, Layer},
     trie::TrieUpdates,
+    witness::TouchedKeys,
 };
-use alloy_primitives::{Address, B256, U256};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use revm::{bytecode::Bytecode, database_interface::DatabaseRef, primitives::KECCAK_EMPTY, state::AccountInfo};
 use std::sync::Arc;
 
@@ -165,6 +166,15 @@ impl StateView {
     /// The backend failed.
     pub fn proof(&self, address: &Address, slots: &[U256]) -> Result<AccountProof, StoreError> {
         self.0.snapshot.proof(self, address, slots)
+    }
+
+    /// The trie nodes that a replay of a block on this state needs which reads `touched` and makes `changes`; ascending by hash,
+    /// each once.
+    ///
+    /// # Errors
+    /// The backend failed, or the changes do not fit the state.
+    pub fn witness(&self, touched: &TouchedKeys, changes: &BlockChanges) -> Result<Vec<Bytes>, StoreError> {
+        self.0.snapshot.witness(self, touched, changes)
     }
 }
 

@@ -7,6 +7,7 @@
 mod record;
 
 pub use record::TouchedKeys;
+pub(crate) use record::record_witness;
 
 use crate::{
     changes::{Account, BlockChanges},

@@ -1,12 +1,12 @@
-//! The sponge around a permutation of `L` states at once: grouping, absorbing with padding, squeezing.
+//! The sponge around a permutation of `L` states at once: grouping, padding, squeezing.
 //!
-//! Place in the flow: between the batch API and the vector code, which only permutes.
+//! Place in the flow: between the batch API and the vector code, which absorbs whole blocks and permutes.
 //! Invariant: a state is `[[u64; L]; 25]`, word by word, and lane `i` of every word belongs to message `i` of the group.
 
 use alloy_primitives::{B256, keccak256};
 
 /// Bytes that one permutation absorbs.
-const RATE: usize = 136;
+pub(super) const RATE: usize = 136;
 
 /// Messages of up to this many blocks wait in a group of their own kind; full branch nodes (532 bytes) are four blocks.
 const SHORT_BLOCKS_MAX: usize = 4;
@@ -22,8 +22,8 @@ pub(super) trait Permutation<const L: usize>: Copy {
     /// Least number of messages for which a permutation of all lanes is cheaper than hashing one by one.
     const LANES_MIN: usize;
 
-    /// Applies Keccak-f[1600] to each lane.
-    fn permute(self, states: &mut States<L>);
+    /// Adds a block to each lane's state and applies Keccak-f[1600] to it.
+    fn absorb(self, states: &mut States<L>, blocks: &[&[u8; RATE]; L]);
 }
 
 /// Messages of one kind that wait for the group to fill: their indices.
@@ -85,46 +85,43 @@ fn hash_group<'a, const L: usize, P: Permutation<L>>(
         }
         return;
     }
-    let blocks_max = indices.iter().map(|index| message(*index).len() / RATE + 1).max().unwrap_or(0);
+    // Lanes without a message absorb what the first one absorbs.
+    let mut messages = [message(indices[0]); L];
+    let mut lasts = [[0; RATE]; L];
+    let mut blocks_max = 0;
+    for (lane, &index) in indices.iter().enumerate() {
+        messages[lane] = message(index);
+        let (whole, rest) = messages[lane].as_chunks::<RATE>();
+        pad(rest, &mut lasts[lane]);
+        blocks_max = blocks_max.max(whole.len() + 1);
+    }
     let mut states = [[0; L]; WORDS];
     for block in 0..blocks_max {
-        for (lane, &index) in indices.iter().enumerate() {
-            if let Some(rest) = message(index).get(block * RATE..) {
-                absorb(&mut states, lane, rest);
-            }
+        let mut blocks = [&lasts[0]; L];
+        for lane in 0..L {
+            blocks[lane] = messages[lane].as_chunks().0.get(block).unwrap_or(&lasts[lane]);
         }
-        engine.permute(&mut states);
+        engine.absorb(&mut states, &blocks);
         for (lane, &index) in indices.iter().enumerate() {
-            if message(index).len() / RATE == block {
+            if messages[lane].len() / RATE == block {
                 out[index] = squeeze(&states, lane);
             }
         }
     }
 }
 
-/// Adds the next block of a message to its lane; the last block, shorter than the rate, is padded.
-fn absorb<const L: usize>(states: &mut States<L>, lane: usize, rest: &[u8]) {
-    let block = &rest[..rest.len().min(RATE)];
-    let words = block.chunks_exact(8);
-    let tail = words.remainder();
-    let tail_at = block.len() / 8;
-    for (state, word) in states.iter_mut().zip(words) {
-        state[lane] ^= u64::from_le_bytes(word.try_into().expect("chunks of eight bytes"));
-    }
-    if block.len() < RATE {
-        let mut last = [0; 8];
-        last[..tail.len()].copy_from_slice(tail);
-        last[tail.len()] = 1;
-        states[tail_at][lane] ^= u64::from_le_bytes(last);
-        states[RATE / 8 - 1][lane] ^= 1 << 63;
-    }
+/// The last block of a message, of which `rest` is left: padded, in a block of zeros.
+fn pad(rest: &[u8], last: &mut [u8; RATE]) {
+    last[..rest.len()].copy_from_slice(rest);
+    last[rest.len()] = 1;
+    last[RATE - 1] |= 0x80;
 }
 
 /// The first 32 bytes of a lane's state.
 fn squeeze<const L: usize>(states: &States<L>, lane: usize) -> B256 {
-    let mut hash = B256::ZERO;
-    for (bytes, word) in hash.chunks_exact_mut(8).zip(states) {
-        bytes.copy_from_slice(&word[lane].to_le_bytes());
+    let mut hash = [[0; 8]; 4];
+    for i in 0..4 {
+        hash[i] = states[i][lane].to_le_bytes();
     }
-    hash
+    B256::from_slice(hash.as_flattened())
 }

@@ -9,6 +9,8 @@ mod avx512;
 pub(super) use avx2::Avx2;
 pub(super) use avx512::Avx512;
 
+use super::lanes::RATE;
+
 /// Iota step: one constant a round (FIPS 202, section 3.2.5).
 const ROUND_CONSTANTS: [u64; 24] = [
     0x0000_0000_0000_0001,
@@ -37,6 +39,13 @@ const ROUND_CONSTANTS: [u64; 24] = [
     0x8000_0000_8000_8008,
 ];
 
+/// The word of a block behind those that are loaded together.
+#[inline]
+fn last_word(block: &[u8; RATE]) -> u64 {
+    let [.., a, b, c, d, e, f, g, h] = *block;
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}
+
 /// Expands to all rounds on `$a`, an array of 25 vectors, with `xor`, `xor3` (a ^ b ^ c), `chi` (a ^ !b & c),
 /// `rol::<LEFT, RIGHT>` (rotate left, `RIGHT = 64 - LEFT`) and `splat` (a word in every lane) of the calling file.
 ///
@@ -50,38 +59,35 @@ macro_rules! rounds {
             let c2 = xor3(xor3($a[2], $a[7], $a[12]), $a[17], $a[22]);
             let c3 = xor3(xor3($a[3], $a[8], $a[13]), $a[18], $a[23]);
             let c4 = xor3(xor3($a[4], $a[9], $a[14]), $a[19], $a[24]);
-            let d0 = xor(c4, rol::<1, 63>(c1));
-            let d1 = xor(c0, rol::<1, 63>(c2));
-            let d2 = xor(c1, rol::<1, 63>(c3));
-            let d3 = xor(c2, rol::<1, 63>(c4));
-            let d4 = xor(c3, rol::<1, 63>(c0));
+            let (r0, r1, r2) = (rol::<1, 63>(c0), rol::<1, 63>(c1), rol::<1, 63>(c2));
+            let (r3, r4) = (rol::<1, 63>(c3), rol::<1, 63>(c4));
             // Rho and pi: row `b` of the next state is a rotated diagonal of this one; chi mixes the row.
             let b = [
-                xor($a[0], d0),
-                rol::<44, 20>(xor($a[6], d1)),
-                rol::<43, 21>(xor($a[12], d2)),
-                rol::<21, 43>(xor($a[18], d3)),
-                rol::<14, 50>(xor($a[24], d4)),
-                rol::<28, 36>(xor($a[3], d3)),
-                rol::<20, 44>(xor($a[9], d4)),
-                rol::<3, 61>(xor($a[10], d0)),
-                rol::<45, 19>(xor($a[16], d1)),
-                rol::<61, 3>(xor($a[22], d2)),
-                rol::<1, 63>(xor($a[1], d1)),
-                rol::<6, 58>(xor($a[7], d2)),
-                rol::<25, 39>(xor($a[13], d3)),
-                rol::<8, 56>(xor($a[19], d4)),
-                rol::<18, 46>(xor($a[20], d0)),
-                rol::<27, 37>(xor($a[4], d4)),
-                rol::<36, 28>(xor($a[5], d0)),
-                rol::<10, 54>(xor($a[11], d1)),
-                rol::<15, 49>(xor($a[17], d2)),
-                rol::<56, 8>(xor($a[23], d3)),
-                rol::<62, 2>(xor($a[2], d2)),
-                rol::<55, 9>(xor($a[8], d3)),
-                rol::<39, 25>(xor($a[14], d4)),
-                rol::<41, 23>(xor($a[15], d0)),
-                rol::<2, 62>(xor($a[21], d1)),
+                xor3($a[0], c4, r1),
+                rol::<44, 20>(xor3($a[6], c0, r2)),
+                rol::<43, 21>(xor3($a[12], c1, r3)),
+                rol::<21, 43>(xor3($a[18], c2, r4)),
+                rol::<14, 50>(xor3($a[24], c3, r0)),
+                rol::<28, 36>(xor3($a[3], c2, r4)),
+                rol::<20, 44>(xor3($a[9], c3, r0)),
+                rol::<3, 61>(xor3($a[10], c4, r1)),
+                rol::<45, 19>(xor3($a[16], c0, r2)),
+                rol::<61, 3>(xor3($a[22], c1, r3)),
+                rol::<1, 63>(xor3($a[1], c0, r2)),
+                rol::<6, 58>(xor3($a[7], c1, r3)),
+                rol::<25, 39>(xor3($a[13], c2, r4)),
+                rol::<8, 56>(xor3($a[19], c3, r0)),
+                rol::<18, 46>(xor3($a[20], c4, r1)),
+                rol::<27, 37>(xor3($a[4], c3, r0)),
+                rol::<36, 28>(xor3($a[5], c4, r1)),
+                rol::<10, 54>(xor3($a[11], c0, r2)),
+                rol::<15, 49>(xor3($a[17], c1, r3)),
+                rol::<56, 8>(xor3($a[23], c2, r4)),
+                rol::<62, 2>(xor3($a[2], c1, r3)),
+                rol::<55, 9>(xor3($a[8], c2, r4)),
+                rol::<39, 25>(xor3($a[14], c3, r0)),
+                rol::<41, 23>(xor3($a[15], c4, r1)),
+                rol::<2, 62>(xor3($a[21], c0, r2)),
             ];
             $a = [
                 xor(chi(b[0], b[1], b[2]), splat(constant)),

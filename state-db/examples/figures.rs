@@ -1,6 +1,6 @@
 //! Prints how long hashing, roots and witnesses take: `cargo run --release -p laminar-state-db --example figures [SECTION...] [BLOCK.rlp...]`.
 //!
-//! Sections: keccak, small, big, storages; all without arguments. Each figure is the least of several runs.
+//! Sections: keccak, small, sorted, warm, big, storages; all without arguments. Each figure is the least of several runs.
 #![expect(clippy::print_stdout, reason = "printing is what it is for")]
 
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256, map::B256Map};
@@ -8,7 +8,7 @@ use alloy_rlp::{Decodable, Header};
 use alloy_trie::TrieAccount;
 use laminar_state_db::{
     Account, AccountChange, BlockChanges, Dispatch, MemoryState, SlotChange, WitnessState, keccak256_batch_with,
-    trie::{NoSource, StateTrie, Trie},
+    trie::{NoSource, StateTrie, Trie, sorted_root},
 };
 use std::{
     hint::black_box,
@@ -30,9 +30,14 @@ fn least<S, T>(runs: usize, mut prepare: impl FnMut() -> S, mut run: impl FnMut(
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (files, sections): (Vec<_>, Vec<_>) = arguments.iter().partition(|argument| argument.ends_with(".rlp"));
-    for (name, section) in
-        [("keccak", keccak as fn()), ("small", small_state), ("big", big_states), ("storages", storages)]
-    {
+    for (name, section) in [
+        ("keccak", keccak as fn()),
+        ("small", small_state),
+        ("sorted", sorted_leaves),
+        ("warm", warm_updates),
+        ("big", big_states),
+        ("storages", storages),
+    ] {
         if arguments.is_empty() || sections.iter().any(|section| *section == name) {
             section();
         }
@@ -100,6 +105,46 @@ fn changes(range: u64, len: u64) -> BlockChanges {
         (address(number), AccountChange { before: Some(account(number)), after: Some(after), ..Default::default() })
     };
     BlockChanges { accounts: (0..len).map(change).collect(), contracts: Default::default() }
+}
+
+fn sorted_leaves() {
+    let leaf = |i| TrieAccount { nonce: i, balance: U256::from(i) << 64, ..Default::default() };
+    let mut leaves: Vec<_> = (0..100_000).map(|i| (keccak256(address(i)), leaf(i))).collect();
+    leaves.sort_unstable_by_key(|(hash, _)| *hash);
+    let alloy = least(5, || (), |()| alloy_trie::root::state_root(leaves.iter().copied()));
+    let ours = least(20, || (), |()| sorted_root(&leaves));
+    let trie = least(10, || (), |()| Trie::from_sorted(&leaves).root());
+    println!("100000 sorted accounts: alloy-trie {alloy:?}, root alone {ours:?}, with the trie kept {trie:?}");
+}
+
+/// Other accounts in each round, all over the state.
+fn warm_updates() {
+    const ACCOUNTS: u64 = 1_000_000;
+    let accounts = (0..ACCOUNTS).map(|i| (address(i), account(i))).collect();
+    let mut tries = StateTrie::from_state(&accounts, &Default::default());
+    tries.root();
+    for len in [200, 2_000, 10_000] {
+        let mut times = Vec::new();
+        for round in 0..50u64 {
+            let change = |i: u64| {
+                let number = (i * 245_489 + round * 104_729) % ACCOUNTS;
+                let after = Some(Account { nonce: ACCOUNTS + round, ..account(number) });
+                (address(number), AccountChange { before: Some(account(number)), after, ..Default::default() })
+            };
+            let changes = BlockChanges { accounts: (0..len).map(change).collect(), contracts: Default::default() };
+            let start = Instant::now();
+            tries.apply(&changes, &NoSource).expect("all known");
+            let apply = start.elapsed();
+            tries.root();
+            times.push((start.elapsed(), apply));
+        }
+        times.sort();
+        let (median, apply) = times[times.len() / 2];
+        let (least, _) = times[0];
+        println!(
+            "{ACCOUNTS} accounts, warm: {len} updates with root in {median:?} (of which {apply:?} to apply), least {least:?}"
+        );
+    }
 }
 
 fn big_states() {

@@ -1,8 +1,8 @@
-//! A trie from sorted leaves, in one pass.
+//! Nodes from sorted leaves, in one pass.
 
 use super::{
     node::{Branch, NodeId},
-    sparse::Trie,
+    subtrie::Subtrie,
     value::TrieValue,
 };
 use alloy_primitives::B256;
@@ -11,27 +11,18 @@ use alloy_trie::Nibbles;
 /// Keys up to which a scan beats binary search.
 const SHORT_LEN: usize = 32;
 
-impl<V: TrieValue> Trie<V> {
-    /// The trie with these leaves.
-    ///
-    /// # Panics
-    /// The keys are not strictly ascending.
-    pub fn from_sorted(leaves: &[(B256, V)]) -> Self {
-        let mut places = Vec::with_capacity(leaves.len());
-        places.extend(leaves.iter().enumerate().map(|(i, (key, _))| (*key, i as u32)));
-        Self::from_sorted_keys(&places, |_, place| leaves[place as usize].1.clone())
-    }
-
-    /// The trie with these keys and the values that `value` has for each.
-    ///
-    /// # Panics
-    /// The keys are not strictly ascending.
-    pub(crate) fn from_sorted_keys<T: Copy>(keys: &[(B256, T)], value: impl Fn(&B256, T) -> V) -> Self {
-        assert!(keys.is_sorted_by(|a, b| a.0 < b.0), "keys of leaves must be strictly ascending");
-        let mut trie = Self::default();
-        trie.arena.leaves.reserve(keys.len());
-        trie.root = trie.build(keys, 0, &value);
-        trie
+impl<V: TrieValue> Subtrie<V> {
+    /// The nodes below `prefix` with these keys, which are strictly ascending, and the values that `value` has for each.
+    pub(super) fn from_sorted_keys<T: Copy>(
+        prefix: Nibbles,
+        keys: &[(B256, T)],
+        value: &impl Fn(&B256, T) -> V,
+    ) -> Self {
+        let mut subtrie = Self::new(prefix);
+        subtrie.arena.leaves.reserve(keys.len());
+        subtrie.root = subtrie.build(keys, prefix.len(), value);
+        subtrie.changes = keys.len();
+        subtrie
     }
 
     /// The subtrie of `keys`, which share `depth` nibbles.

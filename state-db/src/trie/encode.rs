@@ -3,14 +3,19 @@
 //! Precondition throughout: the children are clean. The inverse of `decode`.
 
 use super::{
-    node::{Arena, Branch, Node, NodeId},
+    node::{Arena, Node, NodeId},
     value::TrieValue,
 };
 use alloy_rlp::{EMPTY_STRING_CODE, Header};
-use alloy_trie::{Nibbles, nodes::encode_path_leaf};
+use alloy_trie::{
+    Nibbles,
+    nodes::{RlpNode, encode_path_leaf},
+};
 
 /// A hash with its header.
 const REFERENCE_LEN_MAX: usize = 33;
+/// Header, sixteen references, no value.
+const BRANCH_LEN_MAX: usize = 3 + 16 * REFERENCE_LEN_MAX + 1;
 
 /// Appends the RLP of a revealed node to `out`; nothing for blinded nodes and for none. `scratch` is overwritten.
 pub(super) fn encode_node<V: TrieValue>(arena: &Arena<V>, id: NodeId, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
@@ -27,7 +32,13 @@ pub(super) fn encode_node<V: TrieValue>(arena: &Arena<V>, id: NodeId, scratch: &
             let child = arena.reference(extension.child).expect("children are hashed before their parent");
             encode_extension(&extension.path, child, out);
         }
-        Node::Branch(place) => encode_branch(arena, &arena.branches[place], out),
+        Node::Branch(place) => {
+            let reference = |id: &NodeId| match arena.reference(*id) {
+                None if *id == NodeId::EMPTY => None,
+                reference => Some(reference.expect("children are hashed before their parent")),
+            };
+            encode_branch(arena.branches[place].children.iter().map(reference), out);
+        }
     }
 }
 
@@ -47,27 +58,33 @@ pub(super) fn encode_extension(path: &Nibbles, child: &[u8], out: &mut Vec<u8>) 
     out.extend_from_slice(child);
 }
 
-fn encode_branch<V>(arena: &Arena<V>, branch: &Branch, out: &mut Vec<u8>) {
-    // Gathered first, since the header says the length, and each child may be a cache miss.
-    let mut rlp = [EMPTY_STRING_CODE; 16 * REFERENCE_LEN_MAX + 1];
-    let mut end = 0;
-    for child in branch.children {
-        if child == NodeId::EMPTY {
-            rlp[end] = EMPTY_STRING_CODE;
-            end += 1;
+/// Appends a branch whose children have these references; `None` where there is none.
+pub(super) fn encode_branch<'a>(children: impl Iterator<Item = Option<&'a RlpNode>>, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.reserve(BRANCH_LEN_MAX);
+    out.extend_from_slice(&[0xf9, 0, 0]);
+    for child in children {
+        let Some(reference) = child else {
+            out.push(EMPTY_STRING_CODE);
             continue;
-        }
-        let reference = arena.reference(child).expect("children are hashed before their parent");
+        };
+        // Most are hashes, and copies of a known length are cheap.
         match <&[u8; REFERENCE_LEN_MAX]>::try_from(&reference[..]) {
-            Ok(hash) => rlp[end..end + REFERENCE_LEN_MAX].copy_from_slice(hash),
-            Err(_) => rlp[end..end + reference.len()].copy_from_slice(reference),
+            Ok(hash) => out.extend_from_slice(hash),
+            Err(_) => out.extend_from_slice(reference),
         }
-        end += reference.len();
     }
-    rlp[end] = EMPTY_STRING_CODE;
-    end += 1;
-    Header { list: true, payload_length: end }.encode(out);
-    out.extend_from_slice(&rlp[..end]);
+    out.push(EMPTY_STRING_CODE);
+    // The header says the length, which is known only now; three bytes are enough for every branch.
+    let payload_length = out.len() - start - 3;
+    let mut header = [0; 3];
+    Header { list: true, payload_length }.encode(&mut &mut header[..]);
+    let header_len = Header { list: true, payload_length }.length();
+    out[start..start + header_len].copy_from_slice(&header[..header_len]);
+    if header_len < 3 {
+        out.copy_within(start + 3.., start + header_len);
+        out.truncate(start + header_len + payload_length);
+    }
 }
 
 /// Appends a string with its header.

@@ -3,31 +3,25 @@
 use super::{
     encode::encode_node,
     node::{Node, NodeId},
-    sparse::{Trie, nibble},
+    subtrie::{Subtrie, nibble},
     value::TrieValue,
 };
 use alloy_primitives::{B256, Bytes, keccak256, map::B256Map};
 use alloy_trie::Nibbles;
 
-impl<V: TrieValue> Trie<V> {
-    /// The known nodes from the root towards `key`, in that order: the proof of its value or of its absence (EIP-1186).
-    /// Nodes of less than 32 bytes stand in their parent.
-    ///
-    /// # Panics
-    /// A node is dirty; [`Trie::root`] cleans all.
-    pub fn proof(&self, key: &B256) -> Vec<Bytes> {
-        let mut nodes = Vec::new();
+impl<V: TrieValue> Subtrie<V> {
+    /// Adds the known nodes towards `key` that do not stand in their parent to `nodes`. All must be clean.
+    pub(super) fn proof(&self, key: &B256, nodes: &mut Vec<Bytes>) {
         self.walk(key, |id, is_root| {
             if is_root || self.arena.reference(id).is_some_and(|rlp| rlp.is_hash()) {
                 nodes.push(self.encoded(id));
             }
         });
-        nodes
     }
 
     /// Adds the nodes on the way to `key` and the children of its branches to `nodes`, by hash: what a read or an update of
     /// `key` may ask for, collapses included. All nodes must be known and clean.
-    pub(crate) fn export_around(&self, key: &B256, nodes: &mut B256Map<Bytes>) {
+    pub(super) fn export_around(&self, key: &B256, nodes: &mut B256Map<Bytes>) {
         self.walk(key, |id, is_root| {
             self.export(id, is_root, nodes);
             if let Node::Branch(place) = id.unpack() {
@@ -36,6 +30,11 @@ impl<V: TrieValue> Trie<V> {
                 }
             }
         });
+    }
+
+    /// Adds the root, if it is known.
+    pub(super) fn export_root(&self, nodes: &mut B256Map<Bytes>) {
+        self.export(self.root, self.prefix.is_empty(), nodes);
     }
 
     fn export(&self, id: NodeId, is_root: bool, nodes: &mut B256Map<Bytes>) {
@@ -54,10 +53,10 @@ impl<V: TrieValue> Trie<V> {
         rlp.into()
     }
 
-    /// Calls `visit` for each known node towards `key`, and whether it is the root.
+    /// Calls `visit` for each known node towards `key`, and whether it is the root of the trie.
     fn walk(&self, key: &B256, mut visit: impl FnMut(NodeId, bool)) {
         let key = Nibbles::unpack(key);
-        let (mut id, mut depth) = (self.root, 0);
+        let (mut id, mut depth) = (self.root, self.prefix.len());
         loop {
             match id.unpack() {
                 Node::Empty | Node::Blinded(_) => return,

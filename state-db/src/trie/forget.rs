@@ -7,15 +7,16 @@
 
 use super::{
     node::{Arena, Branch, Extension, Leaf, Node, NodeId},
-    sparse::{Link, Trie},
+    sparse::Trie,
     state::StateTrie,
+    subtrie::{Link, Subtrie},
     value::TrieValue,
 };
 use alloy_trie::nodes::RlpNode;
 
-impl<V: TrieValue> Trie<V> {
+impl<V: TrieValue> Subtrie<V> {
     /// Bytes of memory that the nodes take, free places included.
-    pub fn memory_bytes(&self) -> usize {
+    pub(super) fn memory_bytes(&self) -> usize {
         size_of::<Self>() + self.arena.memory_bytes() + self.links.capacity() * size_of::<Link>()
     }
 
@@ -31,7 +32,7 @@ impl<V: TrieValue> Trie<V> {
 }
 
 /// Copies the node and what is to be kept below it; a branch that was last used before `since` becomes its hash.
-fn copy_since<V: TrieValue>(from: &Arena<V>, to: &mut Arena<V>, id: NodeId, since: u32) -> NodeId {
+pub(super) fn copy_since<V: TrieValue>(from: &Arena<V>, to: &mut Arena<V>, id: NodeId, since: u32) -> NodeId {
     let reference = from.reference(id).cloned().unwrap_or_default();
     match id.unpack() {
         Node::Empty => NodeId::EMPTY,
@@ -83,7 +84,7 @@ impl StateTrie {
             self.oldest = self.epoch - age;
             self.accounts.forget_before(self.oldest);
             let since = self.oldest;
-            self.storages.retain(|_, trie| trie.epoch >= since);
+            self.storages.retain(|_, trie| trie.epoch() >= since);
             for trie in self.storages.values_mut() {
                 trie.forget_before(since);
             }

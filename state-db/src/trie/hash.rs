@@ -1,108 +1,89 @@
-//! Hashes of dirty nodes, level by level from below, a level's nodes of all tries in one batch.
+//! Hashes of dirty nodes, level by level from below, a level's nodes of several tries in one batch.
 //!
 //! Place in the flow: after the changes of a block went into the tries, before anyone asks for a root.
-//! PERF: small storage tries change a few nodes a level each; only together do they fill the lanes of a batch.
+//! PERF: small storage tries change a few nodes a level each; only together do they fill the lanes of a batch. Big tries come in
+//! parts, and threads take parts: a part's nodes stay in the caches of the thread that encodes and hashes them.
 
 use super::{
+    batch::NodeBatch,
     encode::encode_node,
     node::{Node, NodeId},
     sparse::Trie,
+    subtrie::Subtrie,
     value::TrieValue,
 };
-use crate::keccak::{Dispatch, hash_each};
-use alloy_primitives::{B256, keccak256};
-use alloy_trie::{EMPTY_ROOT_HASH, nodes::RlpNode};
+use alloy_trie::{Nibbles, nodes::RlpNode};
 use rayon::prelude::*;
+use std::cmp::Reverse;
 
 /// Nodes that are encoded and hashed together; their RLP stays in the second-level cache.
-const CHUNK_LEN_MAX: usize = 256;
-/// Fewest nodes of a chunk; waking a thread costs about as much as hashing so many.
-const CHUNK_LEN_MIN: usize = 64;
-/// Nodes of a level from which chunks are worth spreading over threads.
-const PARALLEL_LEN_MIN: usize = 4 * CHUNK_LEN_MIN;
+const CHUNK_LEN: usize = 256;
+/// Changes below a group of subtries that are worth a task of their own, and that fill the lanes.
+const GROUP_CHANGES_MIN: usize = 128;
 
-/// Nodes shorter than a hash stand in their parent as they are.
-const HASH_LEN: usize = 32;
-
-/// A node by trie and id.
+/// A node by subtrie and id.
 type Dirty = (u32, NodeId);
-
-/// Buffers of one thread.
-#[derive(Default)]
-struct Scratch {
-    rlp: Vec<u8>,
-    value: Vec<u8>,
-    /// End of each node in `rlp`.
-    ends: Vec<usize>,
-    /// Of the chunk's nodes, those with 32 bytes or more.
-    hashed: Vec<usize>,
-    hashes: Vec<B256>,
-}
-
-impl<V: TrieValue> Trie<V> {
-    /// The root hash. Hashes what changed since the last call.
-    pub fn root(&mut self) -> B256 {
-        hash_tries(&mut [&mut *self]);
-        self.clean_root().expect("hashing leaves no dirty node")
-    }
-
-    /// The root hash if no node is dirty.
-    pub(crate) fn clean_root(&self) -> Option<B256> {
-        if self.root == NodeId::EMPTY {
-            return Some(EMPTY_ROOT_HASH);
-        }
-        // A root shorter than 32 bytes stands in its reference unhashed, but the root hash is a hash always.
-        self.arena.reference(self.root).map(|rlp| rlp.as_hash().unwrap_or_else(|| keccak256(rlp)))
-    }
-}
 
 /// Hashes all dirty nodes of several tries, so that [`Trie::root`] of each is at hand.
 pub fn hash_tries<V: TrieValue>(tries: &mut [&mut Trie<V>]) {
-    let tracked: Vec<_> = tries.iter().map(|trie| trie.dirty_paths()).collect();
-    let mut levels = vec![dirty_roots(tries)];
-    while let Some(below) = levels.last().map(|level| dirty_children(tries, level))
+    let parts = tries.iter_mut().flat_map(|trie| &mut trie.parts);
+    let mut dirty: Vec<_> = parts.filter(|part| part.arena.is_dirty(part.root)).collect();
+    let changes: usize = dirty.iter().map(|part| part.changes).sum();
+    let groups_len = (changes / GROUP_CHANGES_MIN).clamp(1, dirty.len().max(1));
+    if groups_len == 1 {
+        hash_group(&mut dirty);
+    } else {
+        // Most changes first and dealt round, so that the groups are about equal.
+        dirty.sort_by_key(|part| Reverse(part.changes));
+        let mut groups: Vec<Vec<_>> = (0..groups_len).map(|_| Vec::new()).collect();
+        for (i, part) in dirty.into_iter().enumerate() {
+            groups[i % groups_len].push(part);
+        }
+        groups.par_iter_mut().for_each(|group| hash_group(group));
+    }
+    for trie in tries.iter_mut().filter(|trie| trie.is_split() && trie.root.is_none()) {
+        hash_root(trie);
+    }
+}
+
+/// Computes the reference of the branch above sixteen parts.
+fn hash_root<V: TrieValue>(trie: &mut Trie<V>) {
+    let Some(rlp) = trie.root_rlp() else { return };
+    trie.root = Some(RlpNode::from_rlp(&rlp));
+    if let Some(journal) = trie.journal.as_deref_mut() {
+        journal.write(Nibbles::new(), rlp);
+    }
+}
+
+fn hash_group<V: TrieValue>(subtries: &mut [&mut Subtrie<V>]) {
+    let tracked: Vec<_> = subtries.iter().map(|subtrie| subtrie.dirty_paths()).collect();
+    let roots = subtries.iter().enumerate().map(|(i, subtrie)| (i as u32, subtrie.root));
+    let mut levels = vec![roots.collect::<Vec<Dirty>>()];
+    while let Some(below) = levels.last().map(|level| dirty_children(subtries, level))
         && !below.is_empty()
     {
         levels.push(below);
     }
-    let mut scratch = Scratch::default();
-    let mut references = Vec::new();
-    for level in levels.iter().rev() {
-        if level.len() < PARALLEL_LEN_MIN {
-            for chunk in level.chunks(CHUNK_LEN_MAX) {
-                hash_chunk(tries, chunk, &mut scratch, &mut references);
-                set_references(tries, chunk, &mut references);
-            }
-        } else {
-            let shared = &*tries;
-            let chunk_len = (level.len() / (2 * rayon::current_num_threads())).clamp(CHUNK_LEN_MIN, CHUNK_LEN_MAX);
-            let chunks: Vec<Vec<RlpNode>> = level
-                .par_chunks(chunk_len)
-                .map_init(Scratch::default, |scratch, chunk| {
-                    let mut references = Vec::with_capacity(chunk.len());
-                    hash_chunk(shared, chunk, scratch, &mut references);
-                    references
-                })
-                .collect();
-            for (chunk, mut references) in level.chunks(chunk_len).zip(chunks) {
-                set_references(tries, chunk, &mut references);
-            }
+    let mut batch = NodeBatch::default();
+    for chunk in levels.iter().rev().flat_map(|level| level.chunks(CHUNK_LEN)) {
+        for (subtrie, id) in chunk {
+            batch.add(|value, rlp| encode_node(&subtries[*subtrie as usize].arena, *id, value, rlp));
         }
+        batch.finish(|i, reference| {
+            let (subtrie, id) = chunk[i];
+            subtries[subtrie as usize].arena.set_reference(id, reference);
+        });
     }
-    for (trie, dirty) in tries.iter_mut().zip(tracked) {
-        trie.note_hashed(dirty);
+    for (subtrie, dirty) in subtries.iter_mut().zip(tracked) {
+        subtrie.note_hashed(dirty);
+        subtrie.changes = 0;
     }
 }
 
-fn dirty_roots<V: TrieValue>(tries: &[&mut Trie<V>]) -> Vec<Dirty> {
-    let roots = tries.iter().enumerate().map(|(i, trie)| (i as u32, trie.root));
-    roots.filter(|(i, root)| tries[*i as usize].arena.is_dirty(*root)).collect()
-}
-
-fn dirty_children<V: TrieValue>(tries: &[&mut Trie<V>], level: &[Dirty]) -> Vec<Dirty> {
+fn dirty_children<V: TrieValue>(subtries: &[&mut Subtrie<V>], level: &[Dirty]) -> Vec<Dirty> {
     let mut below = Vec::new();
     for &(i, id) in level {
-        let arena = &tries[i as usize].arena;
+        let arena = &subtries[i as usize].arena;
         match id.unpack() {
             Node::Extension(place) => {
                 let child = arena.extensions[place].child;
@@ -113,42 +94,4 @@ fn dirty_children<V: TrieValue>(tries: &[&mut Trie<V>], level: &[Dirty]) -> Vec<
         }
     }
     below
-}
-
-/// The references of a chunk's nodes, in order, into `references`. Their children are clean.
-fn hash_chunk<V: TrieValue>(
-    tries: &[&mut Trie<V>],
-    chunk: &[Dirty],
-    scratch: &mut Scratch,
-    references: &mut Vec<RlpNode>,
-) {
-    let Scratch { rlp, value, ends, hashed, hashes } = scratch;
-    rlp.clear();
-    ends.clear();
-    hashed.clear();
-    for (i, (trie, id)) in chunk.iter().enumerate() {
-        let start = rlp.len();
-        encode_node(&tries[*trie as usize].arena, *id, value, rlp);
-        ends.push(rlp.len());
-        if rlp.len() - start >= HASH_LEN {
-            hashed.push(i);
-        }
-    }
-    let node = |i: usize| &rlp[i.checked_sub(1).map_or(0, |before| ends[before])..ends[i]];
-    hash_each(Dispatch::detect(), hashed.len(), |i| node(hashed[i]), hashes);
-    references.clear();
-    let mut hashes = hashes.iter();
-    for i in 0..chunk.len() {
-        let rlp = node(i);
-        references.push(match RlpNode::from_raw(rlp) {
-            Some(inline) if rlp.len() < HASH_LEN => inline,
-            _ => RlpNode::word_rlp(hashes.next().expect("one hash for each node of 32 bytes or more")),
-        });
-    }
-}
-
-fn set_references<V: TrieValue>(tries: &mut [&mut Trie<V>], chunk: &[Dirty], references: &mut Vec<RlpNode>) {
-    for (&(trie, id), reference) in chunk.iter().zip(references.drain(..)) {
-        tries[trie as usize].arena.set_reference(id, reference);
-    }
 }

@@ -3,6 +3,7 @@
 //! Place in the flow: a witness, a store or a genesis fills them; a block's changes go in through [`StateTrie`]; a root,
 //! proofs and witnesses come out. Nodes are those of the yellow paper, appendix D, on the types of alloy-trie.
 
+mod batch;
 mod build;
 mod decode;
 mod encode;
@@ -12,9 +13,11 @@ mod forget;
 mod hash;
 mod node;
 mod ordered;
+mod root;
 mod source;
 mod sparse;
 mod state;
+mod subtrie;
 mod update;
 mod updates;
 mod value;
@@ -22,6 +25,7 @@ mod value;
 pub use error::{NodeFault, SourceError, StateTrieError, TrieError, TrieOwner};
 pub use hash::hash_tries;
 pub use ordered::{ordered_trie_root, trie_root};
+pub use root::sorted_root;
 pub use source::{InTrie, NoSource, NodeSource, SourcedNode, StateNodeSource};
 pub use sparse::Trie;
 pub use state::StateTrie;

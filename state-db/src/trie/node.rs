@@ -131,6 +131,11 @@ impl<T> Slab<T> {
         place as u32
     }
 
+    /// Items that are there.
+    pub(super) fn len(&self) -> usize {
+        self.items.len() - self.free.len()
+    }
+
     /// Gives the place back; the item stays until the place is used again.
     pub(super) fn release(&mut self, place: u32) {
         self.free.push(place);

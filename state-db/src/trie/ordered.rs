@@ -3,8 +3,10 @@
 //! Where a leaf's path starts follows from its neighbours alone, so all leaves, which are most of the bytes, are hashed in
 //! one batch before the few branches. Unlike in the state, a key may be the prefix of another: its value then stands in a branch.
 
-use super::encode::{encode_extension, encode_leaf, encode_string, string_len};
-use crate::keccak::{Dispatch, hash_each};
+use super::{
+    batch::NodeBatch,
+    encode::{encode_extension, encode_leaf, encode_string, string_len},
+};
 use alloy_primitives::{B256, keccak256};
 use alloy_rlp::{EMPTY_STRING_CODE, Header};
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, nodes::RlpNode};
@@ -40,7 +42,7 @@ pub fn trie_root<K: AsRef<[u8]>, T: AsRef<[u8]>>(pairs: impl IntoIterator<Item =
 
 /// The reference of each entry's leaf; empty for an entry that stands in a branch.
 fn hash_leaves<T: AsRef<[u8]>>(entries: &[(Nibbles, T)]) -> Vec<RlpNode> {
-    let (mut rlp, mut ranges) = (Vec::new(), Vec::with_capacity(entries.len()));
+    let mut batch = NodeBatch::default();
     for (i, (key, value)) in entries.iter().enumerate() {
         let before = i.checked_sub(1).map(|before| &entries[before]);
         let neighbours = before.into_iter().chain(entries.get(i + 1));
@@ -48,19 +50,15 @@ fn hash_leaves<T: AsRef<[u8]>>(entries: &[(Nibbles, T)]) -> Vec<RlpNode> {
             None => Some(*key),
             Some(shared) => (shared < key.len()).then(|| key.slice(shared + 1..)),
         };
-        let start = rlp.len();
-        if let Some(path) = path {
-            encode_leaf(&path, value.as_ref(), &mut rlp);
-        }
-        ranges.push(start..rlp.len());
+        batch.add(|_, rlp| {
+            if let Some(path) = path {
+                encode_leaf(&path, value.as_ref(), rlp);
+            }
+        });
     }
-    let mut hashes = Vec::new();
-    hash_each(Dispatch::detect(), ranges.len(), |i| &rlp[ranges[i].clone()], &mut hashes);
-    let reference = |(range, hash): (std::ops::Range<usize>, &B256)| match RlpNode::from_raw(&rlp[range.clone()]) {
-        Some(inline) if range.len() < B256::ZERO.len() => inline,
-        _ => RlpNode::word_rlp(hash),
-    };
-    ranges.into_iter().zip(&hashes).map(reference).collect()
+    let mut leaves = Vec::with_capacity(entries.len());
+    batch.finish(|_, reference| leaves.push(reference));
+    leaves
 }
 
 /// The reference of the subtrie of `entries`, which share `depth` nibbles.

@@ -2,45 +2,47 @@
 //!
 //! Place in the flow: one for the accounts and one per account with storage; a witness, a store or a genesis fills them, a
 //! block's changes go in, the root comes out.
-//! Invariants: values and root are those of the full trie, or there is an error that names the missing node; an update that
-//! fails leaves the trie as it was, apart from nodes that became known. `insert`, `remove`, `build` and `hash` hold the steps.
+//! How: a small trie is one [`Subtrie`]. A big one is sixteen, by the first nibble of their keys, each with nodes of its own, so
+//! that threads change and hash them without locks; what is left above them is the branch at the root.
+//! Invariants: values and root are those of the full trie, or there is an error that names the missing node; an update of one key
+//! that fails leaves the trie as it was, apart from nodes that became known. Of sixteen parts two or more hold leaves.
 
 use super::{
-    decode::{KEY_NIBBLES, decode_node},
-    error::{NodeFault, TrieError},
-    node::{Arena, Node, NodeId},
+    encode::encode_branch,
+    error::TrieError,
+    node::{Branch, Node, NodeId},
     source::NodeSource,
-    updates::Journal,
+    subtrie::Subtrie,
+    updates::{Journal, NodeUpdates},
     value::TrieValue,
 };
-use alloy_primitives::{B256, keccak256};
+use alloy_primitives::{B256, Bytes, keccak256, map::B256Map};
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, nodes::RlpNode};
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Leaves from which a trie is worth dividing.
+const SPLIT_MIN: usize = 4096;
+/// Keys of an update from which threads share the work.
+const PARALLEL_MIN: usize = 256;
+/// Children of a branch.
+const PARTS: usize = 16;
 
 /// A sparse trie whose leaves hold `V`.
 #[derive(Clone, Debug)]
 pub struct Trie<V> {
-    pub(super) arena: Arena<V>,
-    pub(super) root: NodeId,
-    /// Scratch of `update`, kept for its memory.
-    pub(super) links: Vec<Link>,
-    /// Counts the blocks of a state, so that `forget` knows what was used when.
-    pub(super) epoch: u32,
-    /// What `updates` is told, if the trie is tracked.
+    /// One with the root, or sixteen below it, by nibble.
+    pub(super) parts: Vec<Subtrie<V>>,
+    /// How the root of sixteen parts is referred to; `None` while it must be computed.
+    pub(super) root: Option<RlpNode>,
+    /// What is noted of the root of sixteen parts, and what was before the trie was divided or joined.
     pub(super) journal: Option<Box<Journal>>,
 }
 
 impl<V> Default for Trie<V> {
     fn default() -> Self {
-        Self { arena: Arena::default(), root: NodeId::EMPTY, links: Vec::new(), epoch: 0, journal: None }
+        Self { parts: vec![Subtrie::new(Nibbles::new())], root: None, journal: None }
     }
-}
-
-/// The place that holds a node's id.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Link {
-    Root,
-    Extension(u32),
-    Branch(u32, u8),
 }
 
 impl<V: TrieValue> Trie<V> {
@@ -48,19 +50,46 @@ impl<V: TrieValue> Trie<V> {
     pub fn from_root(root: B256) -> Self {
         let mut trie = Self::default();
         if root != EMPTY_ROOT_HASH {
-            trie.root = Node::Blinded(trie.arena.blinded.insert((), RlpNode::word_rlp(&root))).into();
+            let whole = &mut trie.parts[0];
+            whole.root = Node::Blinded(whole.arena.blinded.insert((), RlpNode::word_rlp(&root))).into();
         }
         trie
     }
 
+    /// The trie with these leaves.
+    ///
+    /// # Panics
+    /// The keys are not strictly ascending.
+    pub fn from_sorted(leaves: &[(B256, V)]) -> Self {
+        let mut places = Vec::with_capacity(leaves.len());
+        places.extend(leaves.iter().enumerate().map(|(i, (key, _))| (*key, i as u32)));
+        Self::from_sorted_keys(&places, |_, place| leaves[place as usize].1.clone())
+    }
+
+    /// The trie with these keys and the values that `value` has for each.
+    ///
+    /// # Panics
+    /// The keys are not strictly ascending.
+    pub(crate) fn from_sorted_keys<T: Copy + Sync>(keys: &[(B256, T)], value: impl Fn(&B256, T) -> V + Sync) -> Self {
+        assert!(keys.is_sorted_by(|a, b| a.0 < b.0), "keys of leaves must be strictly ascending");
+        let forks = keys.first().map(|(key, _)| first_nibble(key)) != keys.last().map(|(key, _)| first_nibble(key));
+        if keys.len() < SPLIT_MIN || !forks {
+            let whole = Subtrie::from_sorted_keys(Nibbles::new(), keys, &value);
+            return Self { parts: vec![whole], ..Self::default() };
+        }
+        let ranges = ranges_by_nibble(keys, |(key, _)| key);
+        let build = |(nibble, range)| Subtrie::from_sorted_keys(prefix(nibble), &keys[range], &value);
+        Self { parts: ranges.into_par_iter().enumerate().map(build).collect(), ..Self::default() }
+    }
+
     /// Whether there are no leaves.
     pub fn is_empty(&self) -> bool {
-        self.root == NodeId::EMPTY
+        matches!(&*self.parts, [whole] if whole.root == NodeId::EMPTY)
     }
 
     /// Whether only the root hash is known.
     pub fn is_unknown(&self) -> bool {
-        matches!(self.root.unpack(), Node::Blinded(_))
+        matches!(&*self.parts, [whole] if matches!(whole.root.unpack(), Node::Blinded(_)))
     }
 
     /// The value at `key`; `None` only where the trie proves that there is none.
@@ -68,32 +97,7 @@ impl<V: TrieValue> Trie<V> {
     /// # Errors
     /// [`TrieError::MissingNode`] if a node on the way is not known.
     pub fn get(&self, key: &B256) -> Result<Option<&V>, TrieError> {
-        let key = Nibbles::unpack(key);
-        let (mut id, mut depth) = (self.root, 0);
-        loop {
-            match id.unpack() {
-                Node::Empty => return Ok(None),
-                Node::Blinded(place) => {
-                    return Err(TrieError::MissingNode { path: key.slice(..depth), hash: self.blinded_hash(place) });
-                }
-                Node::Leaf(place) => {
-                    let leaf = &self.arena.leaves[place];
-                    return Ok((leaf.path == key.slice(depth..)).then_some(&leaf.value));
-                }
-                Node::Extension(place) => {
-                    let extension = &self.arena.extensions[place];
-                    if !key.slice(depth..).starts_with(&extension.path) {
-                        return Ok(None);
-                    }
-                    depth += extension.path.len();
-                    id = extension.child;
-                }
-                Node::Branch(place) => {
-                    id = self.arena.branches[place].children[usize::from(nibble(&key, depth))];
-                    depth += 1;
-                }
-            }
-        }
+        self.part(key).get(key)
     }
 
     /// Makes the path to `key` known, as far as it exists, so that [`Self::get`] answers.
@@ -101,26 +105,7 @@ impl<V: TrieValue> Trie<V> {
     /// # Errors
     /// A node on the way is missing or malformed, or the source fails.
     pub fn reveal(&mut self, key: &B256, source: &impl NodeSource) -> Result<(), TrieError> {
-        let key = Nibbles::unpack(key);
-        let (mut link, mut depth) = (Link::Root, 0);
-        loop {
-            match self.resolve(link, || key.slice(..depth), source)?.unpack() {
-                Node::Extension(place) => {
-                    let path = &self.arena.extensions[place].path;
-                    if !key.slice(depth..).starts_with(path) {
-                        return Ok(());
-                    }
-                    depth += path.len();
-                    link = Link::Extension(place);
-                }
-                Node::Branch(place) => {
-                    self.arena.branches[place].used = self.epoch;
-                    link = Link::Branch(place, nibble(&key, depth));
-                    depth += 1;
-                }
-                Node::Empty | Node::Leaf(_) | Node::Blinded(_) => return Ok(()),
-            }
-        }
+        self.part_mut(key).reveal(key, source)
     }
 
     /// Makes all nodes known that `source` holds; those that it lacks stay unknown. Returns how many were added.
@@ -129,125 +114,274 @@ impl<V: TrieValue> Trie<V> {
     /// A node is malformed, the source fails, or there are more than `nodes_max` nodes.
     pub fn reveal_all(&mut self, source: &impl NodeSource, nodes_max: usize) -> Result<usize, TrieError> {
         let mut revealed = 0;
-        let mut todo = vec![(Link::Root, Nibbles::new())];
-        while let Some((link, path)) = todo.pop() {
-            let was_blinded = matches!(self.linked(link).unpack(), Node::Blinded(_));
-            let id = match self.resolve(link, || path, source) {
-                Err(TrieError::MissingNode { .. }) => continue,
-                id => id?,
-            };
-            revealed += usize::from(was_blinded);
-            if revealed > nodes_max {
-                return Err(TrieError::TooManyNodes { nodes_max });
-            }
-            match id.unpack() {
-                Node::Extension(place) => {
-                    todo.push((Link::Extension(place), path.join(&self.arena.extensions[place].path)));
-                }
-                Node::Branch(place) => {
-                    let children = (0..16).zip(&self.arena.branches[place].children);
-                    let inner = children.filter(|(_, child)| !matches!(child.unpack(), Node::Empty | Node::Leaf(_)));
-                    todo.extend(inner.map(|(i, _)| (Link::Branch(place, i), child_path(&path, i))));
-                }
-                Node::Empty | Node::Leaf(_) | Node::Blinded(_) => {}
-            }
+        for part in &mut self.parts {
+            revealed += part.reveal_all(source, nodes_max - revealed)?;
         }
         Ok(revealed)
     }
 
     /// Calls `visit` for each known leaf, in order of the keys.
     pub fn for_each_leaf(&self, mut visit: impl FnMut(B256, &V)) {
-        let mut todo = vec![(self.root, Nibbles::new())];
-        while let Some((id, path)) = todo.pop() {
-            match id.unpack() {
-                Node::Empty | Node::Blinded(_) => {}
-                Node::Leaf(place) => {
-                    let leaf = &self.arena.leaves[place];
-                    let mut key = B256::ZERO;
-                    path.join(&leaf.path).pack_to(&mut key.0);
-                    visit(key, &leaf.value);
-                }
-                Node::Extension(place) => {
-                    let extension = &self.arena.extensions[place];
-                    todo.push((extension.child, path.join(&extension.path)));
-                }
-                Node::Branch(place) => {
-                    let children = &self.arena.branches[place].children;
-                    todo.extend((0..16).zip(children).rev().map(|(i, child)| (*child, child_path(&path, i))));
-                }
-            }
-        }
+        self.parts.iter().for_each(|part| part.for_each_leaf(&mut visit));
     }
 
-    /// The id at a place.
-    pub(super) fn linked(&self, link: Link) -> NodeId {
-        match link {
-            Link::Root => self.root,
-            Link::Extension(place) => self.arena.extensions[place].child,
-            Link::Branch(place, nibble) => self.arena.branches[place].children[usize::from(nibble)],
-        }
+    /// Sets the value at `key`.
+    ///
+    /// # Errors
+    /// A node on the way is missing or malformed, or the source fails.
+    pub fn insert(&mut self, key: &B256, value: V, source: &impl NodeSource) -> Result<(), TrieError> {
+        self.upsert(key, source, |_| value)
     }
 
-    /// Puts another id at a place.
-    pub(super) fn set_linked(&mut self, link: Link, id: NodeId) {
-        match link {
-            Link::Root => self.root = id,
-            Link::Extension(place) => self.arena.extensions[place].child = id,
-            Link::Branch(place, nibble) => self.arena.branches[place].children[usize::from(nibble)] = id,
-        }
-    }
-
-    /// The node at a place, read from the source if only its hash is known; never [`Node::Blinded`].
-    pub(super) fn resolve(
+    /// Sets the value at `key` to what `value` makes of the present one.
+    ///
+    /// # Errors
+    /// A node on the way is missing or malformed, or the source fails.
+    pub fn upsert(
         &mut self,
-        link: Link,
-        path: impl Fn() -> Nibbles,
+        key: &B256,
         source: &impl NodeSource,
-    ) -> Result<NodeId, TrieError> {
-        let id = self.linked(link);
-        let Node::Blinded(place) = id.unpack() else {
-            return Ok(id);
-        };
-        let (path, hash) = (path(), self.blinded_hash(place));
-        let rlp = match source.node(&path, &hash) {
-            Ok(Some(rlp)) => rlp,
-            Ok(None) => return Err(TrieError::MissingNode { path, hash }),
-            Err(source) => return Err(TrieError::Source { path, hash, source }),
-        };
-        let malformed = |fault| TrieError::MalformedNode { path, hash, fault };
-        let id = decode_node(&mut self.arena, &rlp, RlpNode::word_rlp(&hash), path.len()).map_err(malformed)?;
-        if matches!(link, Link::Extension(_)) && !matches!(id.unpack(), Node::Branch(_)) {
-            return Err(malformed(NodeFault::ExtensionChild));
+        value: impl FnOnce(Option<&V>) -> V,
+    ) -> Result<(), TrieError> {
+        self.root = None;
+        self.part_mut(key).upsert(key, source, value)
+    }
+
+    /// Removes the value at `key`; says whether there was one.
+    ///
+    /// # Errors
+    /// A node on the way, or the sibling that a branch with two children collapses into, is missing or malformed, or the
+    /// source fails.
+    pub fn remove(&mut self, key: &B256, source: &impl NodeSource) -> Result<bool, TrieError> {
+        if self.is_split() && self.parts_in_use().nth(2).is_none() {
+            // The branch at the root may collapse.
+            self.join();
         }
-        self.arena.blinded.release(place);
-        self.set_linked(link, id);
-        Ok(id)
+        self.root = None;
+        self.part_mut(key).remove(key, source)
     }
 
-    /// The hash behind a blinded node. Shorter nodes stand inside their parent and are never blinded.
-    pub(super) fn blinded_hash(&self, place: u32) -> B256 {
-        let reference = &self.arena.blinded.references[place as usize];
-        reference.as_hash().unwrap_or_else(|| keccak256(reference))
+    /// Sets the values of many keys: that of `items[i]` to what `value` makes of the item and of the present one. The items are
+    /// ascending by `key`.
+    ///
+    /// # Errors
+    /// As for [`Self::upsert`], with the position of the item; others may have been set.
+    pub(super) fn upsert_all<T: Sync>(
+        &mut self,
+        items: &[T],
+        key: impl Fn(&T) -> &B256 + Sync,
+        source: &impl NodeSource,
+        value: impl Fn(&T, Option<&V>) -> V + Sync,
+    ) -> Result<(), (usize, TrieError)> {
+        self.split_if_big(items.len());
+        let upsert = |part: &mut Subtrie<V>, items: &[T]| {
+            for (place, item) in items.iter().enumerate() {
+                part.upsert(key(item), source, |before| value(item, before)).map_err(|error| (place, error))?;
+            }
+            Ok(())
+        };
+        if !self.is_split() {
+            return upsert(&mut self.parts[0], items);
+        }
+        self.root = None;
+        let ranges = ranges_by_nibble(items, &key);
+        let mut jobs: Vec<_> = self.parts.iter_mut().zip(ranges).filter(|(_, range)| !range.is_empty()).collect();
+        let run = |(part, range): &mut (&mut Subtrie<V>, Range<usize>)| {
+            upsert(part, &items[range.clone()]).map_err(|(place, error)| (range.start + place, error))
+        };
+        if items.len() < PARALLEL_MIN {
+            jobs.iter_mut().try_for_each(run)
+        } else {
+            jobs.par_iter_mut().try_for_each(run)
+        }
+    }
+
+    /// The root hash. Hashes what changed since the last call.
+    pub fn root(&mut self) -> B256 {
+        super::hash::hash_tries(&mut [&mut *self]);
+        self.clean_root().expect("hashing leaves no dirty node")
+    }
+
+    /// The root hash if no node is dirty.
+    pub(crate) fn clean_root(&self) -> Option<B256> {
+        if self.is_empty() {
+            return Some(EMPTY_ROOT_HASH);
+        }
+        let root = match &*self.parts {
+            [whole] => whole.arena.reference(whole.root),
+            _ => self.root.as_ref(),
+        };
+        // A root shorter than 32 bytes stands in its reference unhashed, but the root hash is a hash always.
+        root.map(|rlp| rlp.as_hash().unwrap_or_else(|| keccak256(rlp)))
+    }
+
+    /// The known nodes from the root towards `key`, in that order: the proof of its value or of its absence (EIP-1186).
+    /// Nodes of less than 32 bytes stand in their parent.
+    ///
+    /// # Panics
+    /// A node is dirty; [`Trie::root`] cleans all.
+    pub fn proof(&self, key: &B256) -> Vec<Bytes> {
+        let mut nodes: Vec<_> = self.root_rlp().into_iter().collect();
+        self.part(key).proof(key, &mut nodes);
+        nodes
+    }
+
+    /// Adds the nodes on the way to `key` and the children of its branches to `nodes`, by hash: what a read or an update of
+    /// `key` may ask for, collapses included. All nodes must be known and clean.
+    pub(crate) fn export_around(&self, key: &B256, nodes: &mut B256Map<Bytes>) {
+        if let Some(rlp) = self.root_rlp() {
+            nodes.entry(keccak256(&rlp)).or_insert(rlp);
+            self.parts.iter().for_each(|part| part.export_root(nodes));
+        }
+        self.part(key).export_around(key, nodes);
+    }
+
+    /// Bytes of memory that the nodes take, free places included.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.parts.iter().map(Subtrie::memory_bytes).sum::<usize>()
+    }
+
+    /// Divides the trie into parts that threads can work on, if it forks at the root. Big tries are divided by themselves; values,
+    /// root and updates stay what they are.
+    pub fn split(&mut self) {
+        let [whole] = &*self.parts else { return };
+        let Node::Branch(place) = whole.root.unpack() else { return };
+        let part = |(nibble, child): (_, &NodeId)| {
+            let mut part = Subtrie { epoch: whole.epoch, ..Subtrie::new(prefix(nibble)) };
+            part.journal = whole.journal.as_ref().map(|_| Box::default());
+            part.root = super::forget::copy_since(&whole.arena, &mut part.arena, *child, 0);
+            part.changes = whole.changes.div_ceil(PARTS);
+            part
+        };
+        let parts = whole.arena.branches[place].children.iter().enumerate().map(part).collect();
+        self.root = whole.arena.reference(whole.root).cloned();
+        self.keep_journals();
+        self.parts = parts;
+    }
+
+    fn split_if_big(&mut self, keys_len: usize) {
+        let is_big = |whole: &Subtrie<V>| whole.arena.leaves.len() >= SPLIT_MIN && keys_len >= PARALLEL_MIN;
+        if matches!(&*self.parts, [whole] if is_big(whole)) {
+            self.split();
+        }
+    }
+
+    /// The sixteen parts in one again. Precondition: two or more of them hold leaves.
+    fn join(&mut self) {
+        let mut whole = Subtrie { epoch: self.parts[0].epoch, ..Subtrie::new(Nibbles::new()) };
+        whole.journal = self.journal.as_ref().map(|_| Box::default());
+        whole.changes = self.parts.iter().map(|part| part.changes).sum();
+        let mut children = Branch::EMPTY_CHILDREN;
+        for (child, part) in children.iter_mut().zip(&self.parts) {
+            *child = super::forget::copy_since(&part.arena, &mut whole.arena, part.root, 0);
+        }
+        whole.root = whole.arena.new_branch(children, whole.epoch);
+        let is_clean = children.iter().all(|child| !whole.arena.is_dirty(*child));
+        if let Some(reference) = self.root.take().filter(|_| is_clean) {
+            whole.arena.set_reference(whole.root, reference);
+        }
+        self.keep_journals();
+        self.parts = vec![whole];
+    }
+
+    /// Whether there are sixteen parts.
+    pub(super) fn is_split(&self) -> bool {
+        self.parts.len() == PARTS
+    }
+
+    /// The parts that hold leaves.
+    fn parts_in_use(&self) -> impl Iterator<Item = &Subtrie<V>> {
+        self.parts.iter().filter(|part| part.root != NodeId::EMPTY)
+    }
+
+    /// The RLP of the branch above sixteen parts, which are clean.
+    pub(super) fn root_rlp(&self) -> Option<Bytes> {
+        self.is_split().then(|| {
+            let mut rlp = Vec::new();
+            encode_branch(self.parts.iter().map(Subtrie::root_reference), &mut rlp);
+            rlp.into()
+        })
+    }
+
+    /// The part with the leaf at `key`.
+    fn part(&self, key: &B256) -> &Subtrie<V> {
+        let place = if self.is_split() { first_nibble(key) } else { 0 };
+        &self.parts[place]
+    }
+
+    fn part_mut(&mut self, key: &B256) -> &mut Subtrie<V> {
+        let place = if self.is_split() { first_nibble(key) } else { 0 };
+        &mut self.parts[place]
+    }
+
+    /// Notes that later walks belong to a block.
+    pub(super) fn set_epoch(&mut self, epoch: u32) {
+        self.parts.iter_mut().for_each(|part| part.epoch = epoch);
+    }
+
+    /// The block that last changed or looked at the trie.
+    pub(super) fn epoch(&self) -> u32 {
+        self.parts[0].epoch
+    }
+
+    /// Forgets every subtrie whose branch was not used in `since` or a later epoch.
+    ///
+    /// Precondition: no node is dirty.
+    pub(super) fn forget_before(&mut self, since: u32) {
+        self.parts.iter_mut().for_each(|part| part.forget_before(since));
+    }
+
+    /// Notes from now on what [`Self::take_updates`] gives. Nothing must be dirty.
+    pub(super) fn track(&mut self) {
+        self.journal.get_or_insert_default();
+        self.parts.iter_mut().for_each(Subtrie::track);
+    }
+
+    /// What changed since tracking began or the updates were last taken; empty if the trie is not tracked.
+    ///
+    /// Precondition: no node is dirty.
+    pub(super) fn take_updates(&mut self) -> NodeUpdates {
+        debug_assert!(self.clean_root().is_some(), "updates are those of a hashed trie");
+        self.keep_journals();
+        self.journal.as_deref_mut().map(std::mem::take).unwrap_or_default().into_updates()
+    }
+
+    /// Takes over what the parts noted.
+    fn keep_journals(&mut self) {
+        let Some(journal) = self.journal.as_deref_mut() else { return };
+        self.parts.iter_mut().for_each(|part| journal.append(part.take_journal()));
+    }
+
+    /// All known nodes that have a row. Precondition: no node is dirty.
+    pub(super) fn known_nodes(&self) -> NodeUpdates {
+        let mut rows: NodeUpdates = self.root_rlp().map(|rlp| (Nibbles::new(), Some(rlp))).into_iter().collect();
+        self.parts.iter().for_each(|part| rows.extend(part.known_nodes()));
+        rows
     }
 }
 
-/// The nibble at `depth`, which is less than the length.
-pub(super) fn nibble(key: &Nibbles, depth: usize) -> u8 {
-    debug_assert!(depth < KEY_NIBBLES, "depth {depth} of a key");
-    key.get(depth).expect("branches stand above the end of a key")
+fn prefix(nibble: usize) -> Nibbles {
+    Nibbles::from_nibbles([nibble as u8])
 }
 
-/// The path of a branch's child.
-pub(super) fn child_path(path: &Nibbles, nibble: u8) -> Nibbles {
-    let mut path = *path;
-    path.push(nibble);
-    path
+fn first_nibble(key: &B256) -> usize {
+    usize::from(key[0] >> 4)
+}
+
+/// The sixteen ranges of ascending items, by the first nibble of their keys.
+fn ranges_by_nibble<T>(items: &[T], key: impl Fn(&T) -> &B256) -> [Range<usize>; PARTS] {
+    let mut start = 0;
+    std::array::from_fn(|nibble| {
+        let len = items[start..].partition_point(|item| first_nibble(key(item)) <= nibble);
+        start += len;
+        start - len..start
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use alloy_primitives::{Bytes, U256, map::B256Map};
+    use super::{super::error::NodeFault, *};
+    use alloy_primitives::U256;
 
     /// A branch whose 16 children all have this hash.
     fn branch_of(child: B256) -> Bytes {

@@ -125,11 +125,11 @@ impl StateTrie {
     pub fn apply(&mut self, changes: &BlockChanges, source: &impl StateNodeSource) -> Result<(), StateTrieError> {
         self.epoch += 1;
         let Self { accounts, storages, storage_updates, epoch, .. } = self;
-        accounts.epoch = *epoch;
+        accounts.set_epoch(*epoch);
         let updated = apply_changes(accounts, changes, source, |owner, root| {
             let known = storages.remove(owner).filter(|_| root != EMPTY_ROOT_HASH);
             let mut trie = known.unwrap_or_else(|| Trie::from_root(root));
-            trie.epoch = *epoch;
+            trie.set_epoch(*epoch);
             if storage_updates.is_some() {
                 trie.track();
             }
@@ -168,7 +168,7 @@ impl StateTrie {
         };
         let epoch = self.epoch;
         let trie = self.storages.entry(owner).or_insert_with(|| Trie::from_root(root));
-        trie.epoch = epoch;
+        trie.set_epoch(epoch);
         for slot in slots {
             let revealed = trie.reveal(&keccak256(slot.to_be_bytes::<32>()), &InTrie::storage(source, owner));
             revealed.map_err(|error| error.in_trie(TrieOwner::Storage(*address)))?;
@@ -190,6 +190,13 @@ impl StateTrie {
         let storage = |trie: &Trie<U256>| StorageUpdates { is_wiped: false, nodes: trie.known_nodes() };
         let storages = self.storages.iter().map(|(owner, trie)| (*owner, storage(trie)));
         TrieUpdates { accounts: self.accounts.known_nodes(), storages: storages.collect() }
+    }
+
+    /// Divides all tries into parts that threads can work on, as far as they fork at the root. Big tries are divided by themselves;
+    /// roots and updates stay what they are.
+    pub fn split(&mut self) {
+        self.accounts.split();
+        self.storages.values_mut().for_each(Trie::split);
     }
 
     /// The state root. Hashes what changed since the last call.
@@ -222,13 +229,14 @@ pub(crate) fn apply_changes(
         }
     }
     update_storages(&mut updates, source)?;
-    for Update { address, hash, change, storage_root, .. } in &updates {
-        let Some(after) = &change.after else { continue };
-        let leaf = |before: Option<&TrieAccount>| {
-            to_leaf(after, storage_root.or(before.map(|leaf| leaf.storage_root)).unwrap_or(EMPTY_ROOT_HASH))
-        };
-        accounts.upsert(hash, accounts_source, leaf).map_err(|error| error.in_trie(TrieOwner::Account(*address)))?;
-    }
+    let live: Vec<_> = updates.iter().filter_map(|update| Some((update, update.change.after.as_ref()?))).collect();
+    let leaf = |(update, after): &(&Update<'_>, &Account), before: Option<&TrieAccount>| {
+        let storage_root = update.storage_root.or(before.map(|leaf| leaf.storage_root));
+        to_leaf(after, storage_root.unwrap_or(EMPTY_ROOT_HASH))
+    };
+    accounts
+        .upsert_all(&live, |(update, _)| &update.hash, accounts_source, leaf)
+        .map_err(|(place, error)| error.in_trie(TrieOwner::Account(live[place].0.address)))?;
     for Update { address, hash, .. } in updates.iter().filter(|update| update.change.after.is_none()) {
         accounts.remove(hash, accounts_source).map_err(|error| error.in_trie(TrieOwner::Account(*address)))?;
     }
@@ -266,10 +274,10 @@ fn update_group(group: &mut [&mut Update<'_>], source: &impl StateNodeSource) ->
         let Some(trie) = storage else { continue };
         let source = &InTrie::storage(source, *hash);
         let in_trie = |error: TrieError| error.in_trie(TrieOwner::Storage(*address));
-        for (slot, value) in slots.iter().filter(|(_, value)| !value.is_zero()) {
-            trie.insert(slot, *value, source).map_err(in_trie)?;
-        }
-        for (slot, _) in slots.iter().filter(|(_, value)| value.is_zero()) {
+        let (cleared, set): (Vec<(B256, U256)>, Vec<_>) = slots.iter().partition(|(_, value)| value.is_zero());
+        let upserted = trie.upsert_all(&set, |(slot, _)| slot, source, |(_, value), _| *value);
+        upserted.map_err(|(_, error)| in_trie(error))?;
+        for (slot, _) in &cleared {
             trie.remove(slot, source).map_err(in_trie)?;
         }
     }

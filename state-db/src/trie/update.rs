@@ -6,26 +6,18 @@ use super::{
     error::TrieError,
     node::{Branch, Node, NodeId},
     source::NodeSource,
-    sparse::{Link, Trie, child_path, nibble},
+    subtrie::{Link, Subtrie, child_path, nibble},
     value::TrieValue,
 };
 use alloy_primitives::B256;
 use alloy_trie::Nibbles;
 
-impl<V: TrieValue> Trie<V> {
-    /// Sets the value at `key`.
-    ///
-    /// # Errors
-    /// A node on the way is missing or malformed, or the source fails.
-    pub fn insert(&mut self, key: &B256, value: V, source: &impl NodeSource) -> Result<(), TrieError> {
-        self.upsert(key, source, |_| value)
-    }
-
+impl<V: TrieValue> Subtrie<V> {
     /// Sets the value at `key` to what `value` makes of the present one.
     ///
     /// # Errors
     /// A node on the way is missing or malformed, or the source fails.
-    pub fn upsert(
+    pub(super) fn upsert(
         &mut self,
         key: &B256,
         source: &impl NodeSource,
@@ -71,7 +63,7 @@ impl<V: TrieValue> Trie<V> {
     /// # Errors
     /// A node on the way, or the sibling that a branch with two children collapses into, is missing or malformed, or the
     /// source fails.
-    pub fn remove(&mut self, key: &B256, source: &impl NodeSource) -> Result<bool, TrieError> {
+    pub(super) fn remove(&mut self, key: &B256, source: &impl NodeSource) -> Result<bool, TrieError> {
         let key = Nibbles::unpack(key);
         let (end, depth) = self.descend(&key, source)?;
         let Node::Leaf(leaf) = end.unpack() else {
@@ -103,7 +95,7 @@ impl<V: TrieValue> Trie<V> {
     /// and the nibbles above it. Leaves in `links` the places of the nodes from the root to it.
     fn descend(&mut self, key: &Nibbles, source: &impl NodeSource) -> Result<(NodeId, usize), TrieError> {
         self.links.clear();
-        let (mut link, mut depth) = (Link::Root, 0);
+        let (mut link, mut depth) = (Link::Root, self.prefix.len());
         loop {
             let id = self.resolve(link, || key.slice(..depth), source)?;
             self.links.push(link);
@@ -192,6 +184,7 @@ impl<V: TrieValue> Trie<V> {
 
     /// Puts a dirty node, or none, where the last link leads, and marks all nodes above dirty.
     fn replace_end(&mut self, node: NodeId) {
+        self.changes += 1;
         if let Some(link) = self.links.last() {
             self.set_linked(*link, node);
         }

@@ -8,7 +8,7 @@
 use super::{
     encode::encode_node,
     node::{Node, NodeId},
-    sparse::{Trie, child_path},
+    subtrie::{Subtrie, child_path},
     value::TrieValue,
 };
 use alloy_primitives::{B256, Bytes, map::B256Map};
@@ -53,7 +53,17 @@ impl Journal {
         self.0.push((path, None));
     }
 
-    fn into_updates(self) -> NodeUpdates {
+    /// Notes the RLP of the node at `path`.
+    pub(super) fn write(&mut self, path: Nibbles, rlp: Bytes) {
+        self.0.push((path, Some(rlp)));
+    }
+
+    /// Adds what was noted later.
+    pub(super) fn append(&mut self, mut later: Self) {
+        self.0.append(&mut later.0);
+    }
+
+    pub(super) fn into_updates(self) -> NodeUpdates {
         let mut entries = self.0;
         entries.sort_by_key(|(path, _)| *path);
         entries.dedup_by(|later, earlier| {
@@ -67,19 +77,16 @@ impl Journal {
     }
 }
 
-impl<V: TrieValue> Trie<V> {
+impl<V: TrieValue> Subtrie<V> {
     /// Notes from now on what [`Self::take_updates`] gives. Nothing must be dirty.
     pub(super) fn track(&mut self) {
         debug_assert!(!self.arena.is_dirty(self.root), "changes before tracking would be lost");
         self.journal.get_or_insert_default();
     }
 
-    /// What changed since tracking began or the updates were last taken; empty if the trie is not tracked.
-    ///
-    /// Precondition: no node is dirty.
-    pub(super) fn take_updates(&mut self) -> NodeUpdates {
-        debug_assert!(!self.arena.is_dirty(self.root), "updates are those of a hashed trie");
-        self.journal.as_deref_mut().map(std::mem::take).unwrap_or_default().into_updates()
+    /// What was noted since tracking began or the notes were last taken; nothing if the trie is not tracked.
+    pub(super) fn take_journal(&mut self) -> Journal {
+        self.journal.as_deref_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Ids and paths of the dirty nodes, which hashing makes clean; nothing if the trie is not tracked.
@@ -112,7 +119,7 @@ impl<V: TrieValue> Trie<V> {
         };
         let mut found = Vec::new();
         if is_wanted(self.root) {
-            found.push((self.root, Nibbles::new()));
+            found.push((self.root, self.prefix));
         }
         let mut next = 0;
         while let Some((id, path)) = found.get(next).copied() {

@@ -25,6 +25,8 @@ enum Op {
     Insert([u8; 4], u16),
     Remove([u8; 4]),
     Root,
+    /// Divides our trie, if it forks at the root.
+    Split,
 }
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
@@ -32,6 +34,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         4 => (any::<[u8; 4]>(), any::<u16>()).prop_map(|(key, value)| Op::Insert(key, value)),
         4 => any::<[u8; 4]>().prop_map(Op::Remove),
         1 => Just(Op::Root),
+        1 => Just(Op::Split),
     ];
     proptest::collection::vec(op, 1..120)
 }
@@ -80,6 +83,7 @@ impl<V: TrieValue + std::fmt::Debug> Pair<V> {
                 Op::Insert(seed, number) => self.insert(key(seed), value(number)),
                 Op::Remove(seed) => self.remove(key(seed)),
                 Op::Root => self.check_root(),
+                Op::Split => self.ours.split(),
             }
         }
         self.check_root();
@@ -195,6 +199,10 @@ proptest! {
                 Op::Insert(seed, value) => (key(seed), Some(U256::from(value) + U256::from(1))),
                 Op::Remove(seed) => (key(seed), None),
                 Op::Root => continue,
+                Op::Split => {
+                    sparse.split();
+                    continue;
+                }
             };
             let change = |trie: &mut Trie<U256>, source: &B256Map<Bytes>| match value {
                 Some(value) => trie.insert(&at, value, source),

@@ -60,10 +60,18 @@ enum After {
     Shrink(u16),
     /// The updates are written, and the next block starts from root and table.
     Reopen,
+    /// They go on in parts.
+    Split,
 }
 
 fn after() -> impl Strategy<Value = After> {
-    prop_oneof![Just(After::KeepUpdates), Just(After::Write), any::<u16>().prop_map(After::Shrink), Just(After::Reopen)]
+    prop_oneof![
+        Just(After::KeepUpdates),
+        Just(After::Write),
+        any::<u16>().prop_map(After::Shrink),
+        Just(After::Reopen),
+        Just(After::Split),
+    ]
 }
 
 proptest! {
@@ -82,8 +90,13 @@ proptest! {
             tries.apply(&changes, &table).expect("the table holds all nodes");
             let root = tries.root();
             prop_assert_eq!(root, foreign_root(&state));
-            if matches!(after, After::KeepUpdates) {
-                continue;
+            match after {
+                After::KeepUpdates => continue,
+                After::Split => {
+                    tries.split();
+                    continue;
+                }
+                _ => {}
             }
             table.write(tries.take_updates());
             prop_assert!(tries.take_updates().is_empty());
@@ -91,7 +104,7 @@ proptest! {
             full.write(state_tries(&state).known_nodes());
             prop_assert_eq!(&table, &full);
             match after {
-                After::KeepUpdates | After::Write => {}
+                After::KeepUpdates | After::Write | After::Split => {}
                 After::Shrink(bytes_max) => {
                     tries.shrink_to(bytes_max.into());
                     prop_assert_eq!(tries.root(), root);

@@ -7,7 +7,7 @@ use super::{Activation, ChainSpec, ChainSpecError, DaoFork, DaoSupport, Fork, Me
 use alloy_consensus::{Header, constants::EMPTY_WITHDRAWALS};
 use alloy_eips::{eip1559::INITIAL_BASE_FEE, eip6110::MAINNET_DEPOSIT_CONTRACT_ADDRESS, eip7685::EMPTY_REQUESTS_HASH};
 use alloy_genesis::{ChainConfig, Genesis};
-use alloy_primitives::{B64, B256, b256};
+use alloy_primitives::{Address, B64, B256, b256};
 
 /// Keccak-256 of the RLP of an empty list.
 const EMPTY_LIST_HASH: B256 = b256!("0x1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd40d49347");
@@ -16,7 +16,7 @@ impl ChainSpec {
     /// The chain of a geth-style genesis file.
     ///
     /// Blob parameters that `blobSchedule` leaves out are those of mainnet; a missing or zero deposit contract is
-    /// mainnet's.
+    /// mainnet's. The contracts of other requests are those of the EIPs, unless the file names others as Besu's do.
     ///
     /// # Errors
     /// If forks are out of order, or if the chain is sealed by something else than proof of work or proof of stake.
@@ -48,6 +48,9 @@ impl ChainSpec {
             .deposit_contract_address
             .filter(|address| !address.is_zero())
             .unwrap_or(MAINNET_DEPOSIT_CONTRACT_ADDRESS);
+        spec.withdrawal_requests = contract(config, "withdrawalRequestContractAddress", spec.withdrawal_requests)?;
+        spec.consolidation_requests =
+            contract(config, "consolidationRequestContractAddress", spec.consolidation_requests)?;
         spec.checked()
     }
 
@@ -125,6 +128,14 @@ fn timed_forks(config: &ChainConfig) -> impl Iterator<Item = (Fork, Activation)>
     ]
     .into_iter()
     .map(|(fork, time)| (fork, time.map_or(Activation::Never, Activation::Timestamp)))
+}
+
+/// A contract that the configuration may name under one of Besu's keys.
+fn contract(config: &ChainConfig, key: &str, default: Address) -> Result<Address, ChainSpecError> {
+    let named = config.extra_fields.get_deserialized::<Option<Address>>(key).transpose();
+    let named =
+        named.map_err(|_| ChainSpecError::Unsupported { what: "a request contract without a valid address" })?;
+    Ok(named.flatten().unwrap_or(default))
 }
 
 #[cfg(test)]

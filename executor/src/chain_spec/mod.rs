@@ -15,7 +15,10 @@ pub use fork::{Activation, Fork, ForkSet};
 pub use rules::Rules;
 
 use alloy_consensus::Header;
-use alloy_eips::{eip6110::MAINNET_DEPOSIT_CONTRACT_ADDRESS, eip7840::BlobParams};
+use alloy_eips::{
+    eip6110::MAINNET_DEPOSIT_CONTRACT_ADDRESS, eip7002::WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
+    eip7251::CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS, eip7840::BlobParams,
+};
 use alloy_primitives::{Address, U256};
 use fork::{PerFork, SCHEDULED_MAX};
 use rules::spec_id;
@@ -96,6 +99,8 @@ pub struct ChainSpec {
     merge_netsplit: Option<u64>,
     dao: Option<DaoFork>,
     deposit_contract: Address,
+    withdrawal_requests: Address,
+    consolidation_requests: Address,
 }
 
 impl ChainSpec {
@@ -112,6 +117,8 @@ impl ChainSpec {
             merge_netsplit: None,
             dao: None,
             deposit_contract: MAINNET_DEPOSIT_CONTRACT_ADDRESS,
+            withdrawal_requests: WITHDRAWAL_REQUEST_PREDEPLOY_ADDRESS,
+            consolidation_requests: CONSOLIDATION_REQUEST_PREDEPLOY_ADDRESS,
         }
     }
 
@@ -198,6 +205,8 @@ impl ChainSpec {
             spec_id: spec_id(forks.latest()),
             blob_params: self.blob_params_of(forks),
             deposit_contract: self.deposit_contract,
+            withdrawal_requests: self.withdrawal_requests,
+            consolidation_requests: self.consolidation_requests,
             dao_offset: self.dao.and_then(|dao| Some((number.checked_sub(dao.block)?, dao.support))),
         }
     }

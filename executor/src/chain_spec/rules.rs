@@ -24,6 +24,10 @@ pub struct Rules {
     pub blob_params: Option<BlobParams>,
     /// The contract whose logs are deposits (EIP-6110).
     pub deposit_contract: Address,
+    /// The contract with the queue of withdrawal requests (EIP-7002).
+    pub withdrawal_requests: Address,
+    /// The contract with the queue of consolidation requests (EIP-7251).
+    pub consolidation_requests: Address,
     /// Blocks since the DAO fork and the chain's side, from that block on.
     pub(super) dao_offset: Option<(u64, DaoSupport)>,
 }

@@ -115,8 +115,8 @@ pub fn after_transactions(
     if rules.is_active(Fork::Prague) {
         let deposits = eip6110::deposits(rules.deposit_contract, receipts)?;
         requests.push_request_with_type(alloy_eips::eip6110::DEPOSIT_REQUEST_TYPE, deposits);
-        eip7002::dequeue_withdrawal_requests(state, &mut requests)?;
-        eip7251::dequeue_consolidation_requests(state, &mut requests)?;
+        eip7002::dequeue_withdrawal_requests(rules.withdrawal_requests, state, &mut requests)?;
+        eip7251::dequeue_consolidation_requests(rules.consolidation_requests, state, &mut requests)?;
     }
     Ok(requests)
 }

@@ -7,7 +7,7 @@
 use super::head::HeadChange;
 use alloy_consensus::{BlockBody, Header, Sealable};
 use alloy_eip7928::BlockAccessList;
-use alloy_eips::eip7685::Requests;
+use alloy_eips::{eip4895::Withdrawals, eip7685::Requests};
 use alloy_primitives::{Address, B256, Sealed, U256, map::B256Map};
 use laminar_executor::{Receipt, Stats, Transaction, check_header::Ancestor};
 use laminar_state_db::BlockChanges;
@@ -39,10 +39,12 @@ pub struct BlockRecord {
 impl BlockRecord {
     /// A genesis: nothing was executed.
     pub(super) fn genesis(header: Sealed<Header>) -> Self {
+        // From Shanghai on a block has a list of withdrawals, if an empty one.
+        let withdrawals = header.withdrawals_root.map(|_| Withdrawals::default());
         Self {
             total_difficulty: header.difficulty,
             header,
-            body: BlockBody::default(),
+            body: BlockBody { withdrawals, ..BlockBody::default() },
             senders: Vec::new(),
             receipts: Vec::new(),
             requests: Requests::default(),

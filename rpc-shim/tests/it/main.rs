@@ -11,6 +11,7 @@ mod compat;
 mod data;
 mod dev;
 mod engine;
+mod engine_besu;
 mod engine_http;
 mod forge;
 mod pool;

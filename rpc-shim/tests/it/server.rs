@@ -1,13 +1,13 @@
-//! A node with its authenticated server on a free port, and a client that speaks to it over HTTP.
+//! A node with its authenticated and its public server on free ports, and a client that speaks to them over HTTP.
 
 use alloy_rpc_types_engine::{Claims, JwtSecret};
 use jsonrpsee::server::ServerHandle;
 use laminar_rpc_shim::{
-    api::{Context, Limits},
+    api::{self, Context, Limits},
     engine::{BuildProcesses, BuilderSettings, Engine, EngineApi, PoolBuilder},
     node::Node,
     pool::{Pool, Settings},
-    server::{EngineSettings, VirtualHosts, serve_engine},
+    server::{self, EngineSettings, VirtualHosts, serve, serve_engine},
 };
 use serde_json::{Value, json};
 use std::{
@@ -21,30 +21,42 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 /// A server that ends with this value.
 pub(crate) struct Server {
     address: SocketAddr,
+    public: SocketAddr,
     secret: JwtSecret,
     pub(crate) node: Arc<Node>,
-    handle: ServerHandle,
+    pub(crate) pool: Arc<Pool>,
+    handles: [ServerHandle; 2],
 }
 
 impl Server {
     pub(crate) fn start(node: Arc<Node>) -> Self {
-        let pool = Arc::new(Pool::new(Settings::default(), node.pool_head().unwrap()));
-        let builder = PoolBuilder::new(Arc::clone(&node), Arc::clone(&pool), BuilderSettings::default());
+        Self::with(node, Settings::default(), BuilderSettings::default())
+    }
+
+    pub(crate) fn with(node: Arc<Node>, pool: Settings, builder: BuilderSettings) -> Self {
+        let pool = Arc::new(Pool::new(pool, node.pool_head().unwrap()));
+        let builder = PoolBuilder::new(Arc::clone(&node), Arc::clone(&pool), builder);
         let processes = Arc::new(BuildProcesses::new(Arc::new(builder)));
         let engine = Engine::new(Arc::clone(&node)).building(Arc::clone(&processes));
         let api = EngineApi::start(engine, Arc::clone(&pool), processes).unwrap();
-        let context = Context::new(Arc::clone(&node), Limits::default()).with_pool(pool);
+        let context = Context::new(Arc::clone(&node), Limits::default()).with_pool(Arc::clone(&pool));
         let secret = JwtSecret::random();
         let settings = EngineSettings { address: ([127, 0, 0, 1], 0).into(), secret, hosts: VirtualHosts::new([]) };
-        let serve = serve_engine(settings, api, context);
-        let (handle, address) = RUNTIME.block_on(serve).unwrap();
-        Self { address, secret, node, handle }
+        let methods = api::module(context.clone()).into();
+        let (engine, address) = RUNTIME.block_on(serve_engine(settings, api, context)).unwrap();
+        let settings = server::Settings::on(([127, 0, 0, 1], 0).into());
+        let (http, public) = RUNTIME.block_on(serve(&settings, methods)).unwrap();
+        Self { address, public, secret, node, pool, handles: [engine, http] }
     }
 
     /// Posts a body with an `Authorization` header; status and body of the answer.
     pub(crate) fn post(&self, authorization: Option<&str>, body: &str) -> (u16, String) {
+        Self::post_to(self.address, authorization, body)
+    }
+
+    fn post_to(address: SocketAddr, authorization: Option<&str>, body: &str) -> (u16, String) {
         let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
-        let mut request = agent.post(format!("http://{}", self.address)).content_type("application/json");
+        let mut request = agent.post(format!("http://{address}")).content_type("application/json");
         if let Some(authorization) = authorization {
             request = request.header("authorization", authorization);
         }
@@ -61,6 +73,13 @@ impl Server {
         serde_json::from_str(&body).unwrap()
     }
 
+    /// A whole answer of the public server.
+    pub(crate) fn ask_public(&self, request: &Value) -> Value {
+        let (status, body) = Self::post_to(self.public, None, &request.to_string());
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
     /// The result of a call, or the code of its error.
     pub(crate) fn call(&self, method: &str, params: Value) -> Result<Value, i64> {
         let mut answer = self.ask(&json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }));
@@ -73,6 +92,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.handle.stop();
+        for handle in &self.handles {
+            let _ = handle.stop();
+        }
     }
 }

@@ -4,7 +4,9 @@
 //! Invariant: fields that the block's fork does not have are absent, as in geth.
 
 use crate::{node::BlockRecord, pool::Pooled};
-use alloy_consensus::{Block, BlockBody, Header, Sealable, transaction::Recovered, transaction::TransactionInfo};
+use alloy_consensus::{
+    Block, BlockBody, Header, Sealable, Transaction as _, transaction::Recovered, transaction::TransactionInfo,
+};
 use alloy_primitives::{B256, U256};
 use alloy_rpc_types_eth::BlockTransactions;
 use laminar_executor::Transaction;
@@ -60,7 +62,8 @@ pub(crate) fn pending(tx: &Pooled) -> RpcTransaction {
         block_hash: None,
         block_number: None,
         transaction_index: None,
-        effective_gas_price: None,
+        // As geth: what it would pay at most.
+        effective_gas_price: Some(tx.transaction().max_fee_per_gas()),
         block_timestamp: None,
     }
 }

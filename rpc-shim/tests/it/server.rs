@@ -24,7 +24,6 @@ pub(crate) struct Server {
     public: SocketAddr,
     secret: JwtSecret,
     pub(crate) node: Arc<Node>,
-    pub(crate) pool: Arc<Pool>,
     handles: [ServerHandle; 2],
 }
 
@@ -39,14 +38,14 @@ impl Server {
         let processes = Arc::new(BuildProcesses::new(Arc::new(builder)));
         let engine = Engine::new(Arc::clone(&node)).building(Arc::clone(&processes));
         let api = EngineApi::start(engine, Arc::clone(&pool), processes).unwrap();
-        let context = Context::new(Arc::clone(&node), Limits::default()).with_pool(Arc::clone(&pool));
+        let context = Context::new(Arc::clone(&node), Limits::default()).with_pool(pool);
         let secret = JwtSecret::random();
         let settings = EngineSettings { address: ([127, 0, 0, 1], 0).into(), secret, hosts: VirtualHosts::new([]) };
         let methods = api::module(context.clone()).into();
         let (engine, address) = RUNTIME.block_on(serve_engine(settings, api, context)).unwrap();
         let settings = server::Settings::on(([127, 0, 0, 1], 0).into());
         let (http, public) = RUNTIME.block_on(serve(&settings, methods)).unwrap();
-        Self { address, public, secret, node, pool, handles: [engine, http] }
+        Self { address, public, secret, node, handles: [engine, http] }
     }
 
     /// Posts a body with an `Authorization` header; status and body of the answer.

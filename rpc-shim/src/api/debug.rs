@@ -10,14 +10,15 @@ use super::{
 };
 use crate::{
     call::Call,
-    convert::PrefixedHash,
+    convert::{PrefixedHash, Quantity, StorageKey},
     error::RpcError,
     node::BlockRecord,
     trace::{self, TraceSource},
 };
 use alloy_consensus::{Eip658Value, Receipt, TxReceipt};
 use alloy_eips::{BlockId, BlockNumberOrTag, eip2718::Encodable2718};
-use alloy_primitives::{B256, Bytes};
+use alloy_primitives::{Address, B256, Bytes, keccak256};
+use alloy_rpc_types_debug::{StorageMap, StorageRangeResult, StorageResult};
 use alloy_rpc_types_eth::TransactionRequest;
 use alloy_rpc_types_trace::{
     common::TraceResult,
@@ -25,7 +26,11 @@ use alloy_rpc_types_trace::{
 };
 use jsonrpsee::{RpcModule, core::RegisterMethodError};
 use laminar_executor::{Block, TxIndex, recover::decode_block};
+use revm::{database::AccountState, database_interface::DatabaseRef};
 use std::sync::Arc;
+
+/// Slots that one `debug_storageRangeAt` gives.
+const SLOTS_MAX: usize = 1024;
 
 pub(crate) fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMethodError> {
     method::heavy(module, "debug_traceTransaction", trace_transaction)?;
@@ -36,7 +41,12 @@ pub(crate) fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMe
     method::heavy(module, "debug_getRawHeader", raw_header)?;
     method::heavy(module, "debug_getRawBlock", raw_block)?;
     method::heavy(module, "debug_getRawTransaction", raw_transaction)?;
-    method::heavy(module, "debug_getRawReceipts", raw_receipts)
+    method::heavy(module, "debug_getRawReceipts", raw_receipts)?;
+    method::heavy(module, "debug_getRawTransactions", raw_transactions)?;
+    method::heavy(module, "debug_getRawBlockAccessList", eth_blocks::access_list_raw)?;
+    method::heavy(module, "debug_intermediateRoots", intermediate_roots)?;
+    method::heavy(module, "debug_codeByHash", code_by_hash)?;
+    method::heavy(module, "debug_storageRangeAt", storage_range_at)
 }
 
 type Traces = Vec<TraceResult<GethTrace, String>>;
@@ -156,4 +166,54 @@ fn raw_receipts(context: &Context, args: Args<'_>, deadline: Deadline) -> Result
         alloy_rlp::encode(receipt.with_bloom()).into()
     });
     Ok(encoded.collect())
+}
+
+fn raw_transactions(context: &Context, args: Args<'_>, _: Deadline) -> Result<Vec<Bytes>, RpcError> {
+    let record = record_at(context, args)?;
+    Ok(record.body.transactions.iter().map(|tx| tx.encoded_2718().into()).collect())
+}
+
+/// The state root after each transaction of a block.
+fn intermediate_roots(context: &Context, args: Args<'_>, deadline: Deadline) -> Result<Vec<B256>, RpcError> {
+    let (hash, _options) = args.read::<(B256, Option<GethDebugTracingOptions>)>()?;
+    let not_found = || RpcError::server(format_args!("block {hash} not found"));
+    let source = TraceSource::new(&context.node, context.node.block_by_hash(&hash).ok_or_else(not_found)?)?;
+    let block = source.block(context.node.spec());
+    Ok(trace::intermediate_roots(&block, source.view.clone(), limits(context, deadline).deadline)?)
+}
+
+/// The code with a hash, or null if no account has it.
+fn code_by_hash(context: &Context, args: Args<'_>, _: Deadline) -> Result<Option<Bytes>, RpcError> {
+    let (hash, block) = args.read::<(B256, Option<BlockId>)>()?;
+    let state = context.node.state_at(block.unwrap_or_default())?;
+    Ok(state.code_by_hash_ref(hash).ok().map(|code| code.original_bytes()))
+}
+
+/// Slots of an account before a transaction of a block, by the hash of their key from `start` on.
+fn storage_range_at(context: &Context, args: Args<'_>, deadline: Deadline) -> Result<StorageRangeResult, RpcError> {
+    let (id, index, address, start, count) = args.read::<(BlockId, Quantity, Address, StorageKey, Quantity)>()?;
+    let record = context.node.block(id).ok_or_else(|| context.node.no_block(id))?;
+    let source = TraceSource::new(&context.node, record)?;
+    let index = u32::try_from(index.to_u64()).ok().filter(|index| (*index as usize) <= source.transactions_len());
+    let index = index.ok_or_else(|| RpcError::server("transaction index out of range"))?;
+    let block = source.block(context.node.spec());
+    let state = trace::state_before(&block, source.view.clone(), limits(context, deadline).deadline, TxIndex(index))?;
+    let mut slots = source.view.slots(&address)?;
+    if let Some(account) = state.cache.accounts.get(&address) {
+        if account.account_state == AccountState::StorageCleared {
+            slots.clear();
+        }
+        slots.extend(account.storage.iter().map(|(slot, value)| (*slot, *value)));
+    }
+    let count = usize::try_from(count.to_u64()).unwrap_or(usize::MAX).min(SLOTS_MAX);
+    let hashed = slots.into_iter().filter(|(_, value)| !value.is_zero()).map(|(slot, value)| {
+        let key = B256::from(slot);
+        (keccak256(key), StorageResult { key, value: value.into() })
+    });
+    let start = B256::from(start.slot);
+    let mut sorted: Vec<_> = hashed.filter(|(hash, _)| *hash >= start).collect();
+    sorted.sort_unstable_by_key(|(hash, _)| *hash);
+    let next_key = sorted.get(count).map(|(hash, _)| *hash);
+    sorted.truncate(count);
+    Ok(StorageRangeResult { storage: StorageMap(sorted.into_iter().collect()), next_key })
 }

@@ -64,10 +64,10 @@ pub(crate) fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMe
 }
 
 /// A block in an answer, or null.
-type Found = Option<Arc<BlockRecord>>;
+pub(super) type Found = Option<Arc<BlockRecord>>;
 
 /// The block of an id; none is an error only where geth makes it one.
-fn find(context: &Context, id: BlockId) -> Result<Found, RpcError> {
+pub(super) fn find(context: &Context, id: BlockId) -> Result<Found, RpcError> {
     let block = context.node.block(id);
     match id {
         BlockId::Number(BlockNumberOrTag::Safe | BlockNumberOrTag::Finalized) if block.is_none() => {
@@ -215,7 +215,7 @@ fn access_list(context: &Context, args: Args<'_>, _: Deadline) -> Result<Option<
     list_of(context, &args)
 }
 
-fn access_list_raw(context: &Context, args: Args<'_>, _: Deadline) -> Result<Option<Bytes>, RpcError> {
+pub(super) fn access_list_raw(context: &Context, args: Args<'_>, _: Deadline) -> Result<Option<Bytes>, RpcError> {
     Ok(list_of(context, &args)?.map(|list| alloy_rlp::encode(&list).into()))
 }
 

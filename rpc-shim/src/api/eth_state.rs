@@ -15,6 +15,7 @@ use alloy_rpc_types_eth::{AccountInfo, EIP1186AccountProofResponse, EIP1186Stora
 use alloy_serde::JsonStorageKey;
 use jsonrpsee::{RpcModule, core::RegisterMethodError};
 use laminar_state_db::Account;
+use revm::database_interface::DatabaseRef;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Slots that one `eth_getStorageValues` may ask for, as in geth.
@@ -129,7 +130,7 @@ pub(super) fn sent_by(
     let node = &context.node;
     let is_used_after = |number: u64| {
         deadline.check()?;
-        let account = node.state_at(BlockId::from(number))?.account(sender)?;
+        let account = node.state_at(BlockId::from(number))?.basic_ref(sender)?;
         Ok::<_, RpcError>(account.is_some_and(|account| account.nonce > nonce))
     };
     let (mut before, mut after) = (node.genesis().header.number, node.head().header.number);

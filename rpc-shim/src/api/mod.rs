@@ -30,6 +30,8 @@ mod method;
 
 mod admin;
 mod anvil;
+mod anvil_chain;
+mod anvil_state;
 mod debug;
 mod eth_blocks;
 mod eth_call;
@@ -44,6 +46,8 @@ mod eth_state;
 mod hardhat;
 mod net;
 mod ots;
+mod ots_blocks;
+mod ots_search;
 mod rpc;
 mod testing;
 mod trace;
@@ -72,6 +76,8 @@ fn register(module: &mut RpcModule<Context>, is_dev: bool) -> Result<(), Registe
         eth_send_sync::register_dev(module)?;
         eth_sign::register(module)?;
         anvil::register(module)?;
+        anvil_chain::register(module)?;
+        anvil_state::register(module)?;
         hardhat::register(module)?;
     }
     eth_send::register(module)?;
@@ -87,6 +93,8 @@ fn register(module: &mut RpcModule<Context>, is_dev: bool) -> Result<(), Registe
     eth_state::register(module)?;
     net::register(module)?;
     ots::register(module)?;
+    ots_blocks::register(module)?;
+    ots_search::register(module)?;
     trace::register(module)?;
     testing::register(module)?;
     web3::register(module)?;

@@ -1,8 +1,7 @@
-//! `ots_`: what Otterscan asks about one transaction or account.
+//! `ots_`: what Otterscan asks about one transaction.
 //!
 //! Place in the flow: one namespace; the traces are [`crate::trace`]'s.
-//! Invariant: what is not known is `null`. The searches over an account's history are not here, so `ots_getApiLevel` is not either:
-//! an explorer that asks for it would count on them.
+//! Invariant: what is not known is `null`. What Otterscan asks about blocks and histories is in `ots_search`.
 
 use super::{Args, Context, Deadline, eth_call::limits, method};
 use crate::{

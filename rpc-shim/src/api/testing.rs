@@ -30,6 +30,7 @@ fn build_block(context: &Context, args: Args<'_>, _: Deadline) -> Result<Answer,
     let parent = node.block_by_hash(&parent).ok_or_else(|| RpcError::server("unknown parent"))?;
     let attributes = Attributes {
         timestamp: given.timestamp,
+        same_second: false,
         beneficiary: given.suggested_fee_recipient,
         prev_randao: given.prev_randao,
         withdrawals: given.withdrawals.unwrap_or_default(),

@@ -33,6 +33,8 @@ pub enum GasLimit {
 pub struct Attributes {
     /// Seconds; after the parent's.
     pub timestamp: u64,
+    /// Whether the timestamp may be the parent's as well. Such a block is valid on this node alone.
+    pub same_second: bool,
     /// Who gets the fees.
     pub beneficiary: Address,
     /// The beacon chain's randomness; zero before the merge.
@@ -56,6 +58,7 @@ impl Attributes {
     pub fn new(timestamp: u64, gas_limit: u64) -> Self {
         Self {
             timestamp,
+            same_second: false,
             beneficiary: Address::ZERO,
             prev_randao: B256::ZERO,
             withdrawals: Vec::new(),
@@ -82,8 +85,8 @@ pub fn draft_header(
     parent_total_difficulty: U256,
     attributes: &Attributes,
 ) -> Result<(Header, Rules), Rule> {
-    if attributes.timestamp <= parent.timestamp {
-        let expected = parent.timestamp.saturating_add(1);
+    let expected = parent.timestamp.saturating_add(u64::from(!attributes.same_second));
+    if attributes.timestamp < expected {
         return Err(Rule::Timestamp { expected, found: attributes.timestamp });
     }
     let mut header = Header {

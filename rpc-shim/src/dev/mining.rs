@@ -73,7 +73,7 @@ impl Dev {
         Ok(())
     }
 
-    fn mine_on_head(
+    pub(super) fn mine_on_head(
         &self,
         choose: impl FnOnce(&BlockRecord) -> Vec<Arc<Pooled>>,
     ) -> Result<Arc<BlockRecord>, DevError> {
@@ -114,6 +114,7 @@ impl Dev {
             prev_randao: controls.prev_randao.unwrap_or_else(|| keccak256(head.hash())),
             gas_limit: GasLimit::Exactly(controls.gas_limit.unwrap_or(head.header.gas_limit)),
             base_fee: controls.base_fee,
+            same_second: true,
             ..Attributes::new(timestamp, head.header.gas_limit)
         }
     }

@@ -6,9 +6,10 @@
 //! back to it ends those that were taken after it, as on anvil and hardhat.
 
 use super::{Clock, Dev, DevError};
-use alloy_primitives::B256;
+use crate::pool::Pooled;
+use alloy_primitives::{B256, keccak256};
 use laminar_state_db::BlockChanges;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Snapshots and the edits that they may have to take back.
 #[derive(Debug, Default)]
@@ -85,6 +86,25 @@ impl Dev {
         self.pool.clear(None);
         self.judge_anew()?;
         Ok(true)
+    }
+
+    /// Takes the blocks above a number off and mines as many others, of these transactions alone. What was in the old blocks does
+    /// not return to the pool.
+    ///
+    /// # Errors
+    /// The head could not be moved, or a block not be built; the chain is then shorter.
+    pub fn reorg(&self, target: u64, blocks: Vec<Vec<Pooled>>) -> Result<(), DevError> {
+        let _snapshots = self.chain.lock();
+        let replaced: Vec<_> = (target + 1..).map_while(|number| self.node.block_by_number(number)).collect();
+        let Some(target) = self.node.block_by_number(target) else { return Ok(()) };
+        self.node.set_head(target.hash())?;
+        self.judge_anew()?;
+        for (old, transactions) in replaced.iter().zip(blocks) {
+            // The randomness makes a block different from the one in whose place it stands.
+            self.controls.lock().prev_randao = Some(keccak256(old.hash()));
+            self.mine_on_head(|_| transactions.into_iter().map(Arc::new).collect())?;
+        }
+        Ok(())
     }
 
     fn go_back(&self, snapshots: &mut Snapshots, to: Snapshot) -> Result<(), DevError> {

@@ -55,6 +55,7 @@ impl PoolBuilder {
     fn attributes(&self, given: &PayloadAttributes) -> Attributes {
         Attributes {
             timestamp: given.timestamp,
+            same_second: false,
             beneficiary: given.suggested_fee_recipient,
             prev_randao: given.prev_randao,
             withdrawals: given.withdrawals.clone().unwrap_or_default(),

@@ -4,8 +4,11 @@
 //! Invariant: a view is a snapshot: whatever is staged later, it answers as before. Hashes of blocks are those of the view's own
 //! branch.
 
-use alloy_primitives::{Address, B256, U256, map::B256Map};
-use laminar_state_db::{Account, AccountProof, BlockChanges, BlockData, MemoryState, MemoryStateError};
+use alloy_primitives::{
+    Address, B256, U256,
+    map::{AddressSet, B256Map},
+};
+use laminar_state_db::{Account, AccountProof, BlockChanges, BlockData, MemoryState, MemoryStateError, SlotMap};
 use parking_lot::RwLock;
 use revm::{bytecode::Bytecode, database_interface::DatabaseRef, state::AccountInfo};
 use std::sync::Arc;
@@ -85,6 +88,22 @@ impl StateView {
     /// The backend failed.
     pub fn slot(&self, address: Address, slot: U256) -> Result<U256, StoreError> {
         Ok(self.state.slot(&address, &slot))
+    }
+
+    /// All accounts that exist.
+    ///
+    /// # Errors
+    /// The backend failed.
+    pub fn addresses(&self) -> Result<AddressSet, StoreError> {
+        Ok(self.state.accounts().keys().copied().collect())
+    }
+
+    /// All slots of an account that are not zero.
+    ///
+    /// # Errors
+    /// The backend failed.
+    pub fn slots(&self, address: &Address) -> Result<SlotMap<U256>, StoreError> {
+        Ok(self.state.storage(address).cloned().unwrap_or_default())
     }
 
     /// The account and the slots with their proofs (EIP-1186).

@@ -5,6 +5,7 @@
 
 use super::{
     geth_shape::{ErrorWords, flat_traces, trim_struct_logs},
+    prestate::{Lookups, PrestateConfig, prestate},
     replay::{ReplayBlock, machine_at, replay},
 };
 use crate::call::{Call, CallError, Deadline, Machine, Ran};
@@ -12,12 +13,13 @@ use alloy_primitives::B256;
 use alloy_rpc_types_eth::TransactionInfo;
 use alloy_rpc_types_trace::{
     common::TraceResult,
-    geth::{GethDebugTracingOptions, GethTrace},
+    geth::{GethDebugBuiltInTracerType, GethDebugTracerType, GethDebugTracingOptions, GethTrace},
 };
 use laminar_executor::TxIndex;
 use revm::{
     context::{TxEnv, result::ResultAndState},
     database_interface::{DBErrorMarker, DatabaseRef},
+    inspector::NoOpInspector,
 };
 use revm_inspectors::tracing::{DebugInspector, DebugInspectorError, TransactionContext};
 
@@ -57,9 +59,9 @@ fn traces<DB: DatabaseRef<Error: DBErrorMarker>>(
     options: &GethDebugTracingOptions,
     deadline: Deadline,
 ) -> Result<Vec<(B256, GethTrace)>, CallError> {
-    let fresh = tracer(options)?;
+    let (library, lookups) = tracer(options)?;
     let mut traces = Vec::with_capacity(range.len());
-    let inspector = || fresh.try_clone().expect("a tracer without a script can be cloned");
+    let inspector = || (library.try_clone().expect("a tracer without a script can be cloned"), lookups.clone());
     replay(target, view, deadline, range, inspector, |replayed| {
         let hash = *target.block.body.transactions[replayed.index].tx_hash();
         let context =
@@ -103,26 +105,46 @@ pub fn trace_one<DB: DatabaseRef<Error: DBErrorMarker>>(
     finish(&mut machine, &tx, &ran, options, None)
 }
 
-fn tracer(options: &GethDebugTracingOptions) -> Result<DebugInspector, CallError> {
-    DebugInspector::new(options.clone()).map_err(|error| match error {
+/// The library's tracer, and ours that stands in for one of them.
+type Tracer = (DebugInspector, Lookups);
+
+fn is_prestate(options: &GethDebugTracingOptions) -> bool {
+    options.tracer == Some(GethDebugTracerType::BuiltInTracer(GethDebugBuiltInTracerType::PreStateTracer))
+}
+
+fn tracer(options: &GethDebugTracingOptions) -> Result<Tracer, CallError> {
+    if is_prestate(options) {
+        return Ok((DebugInspector::Noop(NoOpInspector), Lookups::new(true)));
+    }
+    let library = DebugInspector::new(options.clone()).map_err(|error| match error {
         DebugInspectorError::JsTracerNotEnabled => {
             let name = options.tracer.as_ref().map(|tracer| tracer.as_str().to_owned()).unwrap_or_default();
             CallError::request(format_args!("tracer not found: {name}"))
         }
         other => CallError::request(other),
-    })
+    })?;
+    Ok((library, Lookups::default()))
+}
+
+fn read_config(config: serde_json::Value) -> Result<PrestateConfig, CallError> {
+    serde_json::from_value(config).map_err(|error| CallError::params(format!("invalid tracerConfig: {error}")))
 }
 
 fn finish<DB: DatabaseRef<Error: DBErrorMarker>>(
-    machine: &mut Machine<DB, DebugInspector>,
+    machine: &mut Machine<DB, Tracer>,
     tx: &TxEnv,
     ran: &Ran,
     options: &GethDebugTracingOptions,
     context: Option<TransactionContext>,
 ) -> Result<GethTrace, CallError> {
-    let ran = ResultAndState { result: ran.result.clone(), state: ran.state.clone() };
     let block = machine.block().clone();
-    let (inspector, state) = machine.inspector_and_state();
+    let ((inspector, lookups), state) = machine.inspector_and_state();
+    if is_prestate(options) {
+        let config = options.tracer_config.clone().into_json();
+        let config = if config.is_null() { PrestateConfig::default() } else { read_config(config)? };
+        return prestate(lookups.clone(), tx, block.beneficiary, config, state, ran).map(GethTrace::JS);
+    }
+    let ran = ResultAndState { result: ran.result.clone(), state: ran.state.clone() };
     if let DebugInspector::FlatCallTracer(inspector) = inspector {
         let mut inspector = inspector.clone();
         inspector.set_transaction_gas_limit(tx.gas_limit);

@@ -10,6 +10,7 @@
 //! | `replay` | a block's transactions once more, one after the other |
 //! | `source` | a known block and the state that it ran on |
 //! | `debug`, `geth_shape` | geth's tracers; what geth writes otherwise than the inspectors |
+//! | `prestate` | geth's prestate tracer |
 //! | `roots` | state roots between transactions, for receipts before Byzantium |
 //! | `parity` | the traces of `trace_` |
 //! | `otterscan` | the traces of `ots_` |
@@ -18,6 +19,7 @@ mod debug;
 mod geth_shape;
 mod otterscan;
 mod parity;
+mod prestate;
 mod replay;
 mod roots;
 mod source;

@@ -128,8 +128,8 @@ fn trace(fixture: &Fixture, tracer: &str) -> Result<Value, String> {
     Ok(serde_json::to_value(found).unwrap())
 }
 
-/// Fixtures that are not equal yet, to be taken off this list: geth's code hashes, empty accounts and order of flat traces, its words
-/// for code that is too dear to store, and schedules that no chain of ours has.
+/// Fixtures that are not equal yet, to be taken off this list: geth's form of flat traces, its words for code that is too dear to
+/// store, and schedules that no chain of ours has.
 const DIFFERENT: &[&str] = &[
     "call_tracer/inner_create_oog_outer_throw.json",
     "call_tracer/revert_reason.json",
@@ -151,21 +151,6 @@ const DIFFERENT: &[&str] = &[
     "call_tracer_withLog/frontier_create_outofstorage.json",
     "erc7562_tracer/erc7562Tracer.test_paymaster.json",
     "erc7562_tracer/erc7562Tracer.test_simple.json",
-    "prestate_tracer/disable_code.json",
-    "prestate_tracer/disable_code_and_storage.json",
-    "prestate_tracer/disable_storage.json",
-    "prestate_tracer/enable_empty.json",
-    "prestate_tracer/setcode_tx.json",
-    "prestate_tracer/simple.json",
-    "prestate_tracer_with_diff_mode/create.json",
-    "prestate_tracer_with_diff_mode/create_post_eip158.json",
-    "prestate_tracer_with_diff_mode/create_suicide.json",
-    "prestate_tracer_with_diff_mode/eip7702_deauth.json",
-    "prestate_tracer_with_diff_mode/inner_create.json",
-    "prestate_tracer_with_diff_mode/inner_create_disable_code_and_storage.json",
-    "prestate_tracer_with_diff_mode/simple.json",
-    "prestate_tracer_with_diff_mode/suicide.json",
-    "prestate_tracer_with_diff_mode/suicide_cancun.json",
 ];
 
 #[test]

@@ -25,7 +25,7 @@ use crate::{
     },
     witness::{TouchedKeys, record_witness},
 };
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, U256, map::AddressSet};
 use alloy_trie::Nibbles;
 use parking_lot::Mutex;
 use revm::bytecode::Bytecode;
@@ -131,6 +131,22 @@ impl Snapshot for DiskSnapshot {
             return self.with(|rows| rows.newest_slots(address));
         }
         self.with(|rows| rows.slots_after(at.0, address))
+    }
+
+    fn addresses(&self, at: Moment) -> Result<AddressSet, StoreError> {
+        self.with(|rows| {
+            let newest = rows.collect::<Accounts>(&[])?.into_iter().map(|(address, _)| address);
+            let mut addresses: AddressSet = newest.collect();
+            if at != self.newest.moment {
+                for (address, change) in &rows.changes_back_to(at.0)?.accounts {
+                    match change.after {
+                        Some(_) => addresses.insert(*address),
+                        None => addresses.remove(address),
+                    };
+                }
+            }
+            Ok(addresses)
+        })
     }
 
     fn code(&self, hash: &B256) -> Result<Option<Bytecode>, StoreError> {

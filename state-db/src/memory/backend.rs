@@ -249,6 +249,10 @@ impl Snapshot for Parts {
         Ok(self.storage.read(address, all).unwrap_or_default())
     }
 
+    fn addresses(&self, at: Moment) -> Result<AddressSet, StoreError> {
+        Ok(self.accounts.keys(|versions| versions.at(at).flatten().is_some()))
+    }
+
     fn code(&self, hash: &B256) -> Result<Option<Bytecode>, StoreError> {
         Ok(self.codes.read().get(hash))
     }

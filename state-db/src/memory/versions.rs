@@ -75,6 +75,19 @@ impl<K: Hash + Eq, V: Default> Sharded<K, V> {
         write(self.shard(&key).write().entry(key).or_default())
     }
 
+    /// The keys of the entries that fit.
+    pub(super) fn keys<C: FromIterator<K>>(&self, fits: impl Fn(&V) -> bool) -> C
+    where
+        K: Copy,
+    {
+        let of_shard = |shard: &RwLock<HashMap<K, V>>| {
+            let shard = shard.read();
+            let fitting = shard.iter().filter(|(_, value)| fits(value));
+            fitting.map(|(key, _)| *key).collect::<Vec<_>>()
+        };
+        self.shards.iter().flat_map(of_shard).collect()
+    }
+
     fn shard(&self, key: &K) -> &RwLock<HashMap<K, V>> {
         // The upper bits, since the shard's map uses the lower ones.
         &self.shards[(self.hasher.hash_one(key) >> 32) as usize % SHARDS_LEN]

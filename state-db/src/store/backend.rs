@@ -16,7 +16,7 @@ use crate::{
     trie::TrieUpdates,
     witness::TouchedKeys,
 };
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, U256, map::AddressSet};
 use revm::bytecode::Bytecode;
 use std::{fmt::Debug, sync::Arc};
 
@@ -84,6 +84,8 @@ pub(crate) trait Snapshot: Debug + Send + Sync {
     fn slot(&self, at: Moment, address: &Address, slot: &U256) -> Result<U256, StoreError>;
     /// All slots of an account that are not zero.
     fn slots(&self, at: Moment, address: &Address) -> Result<SlotMap<U256>, StoreError>;
+    /// All accounts that exist.
+    fn addresses(&self, at: Moment) -> Result<AddressSet, StoreError>;
     fn code(&self, hash: &B256) -> Result<Option<Bytecode>, StoreError>;
     /// Whether the account once had storage inserted while it had neither nonce nor code.
     fn had_bare_storage(&self, address: &Address) -> bool;

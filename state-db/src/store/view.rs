@@ -16,7 +16,7 @@ use crate::{
     trie::TrieUpdates,
     witness::TouchedKeys,
 };
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, U256, map::AddressSet};
 use revm::{bytecode::Bytecode, database_interface::DatabaseRef, primitives::KECCAK_EMPTY, state::AccountInfo};
 use std::sync::Arc;
 
@@ -117,6 +117,23 @@ impl StateView {
             layer.cover_slots(address, &mut slots);
         }
         Ok(slots)
+    }
+
+    /// All accounts that exist; takes as long as the state is large.
+    ///
+    /// # Errors
+    /// The backend failed.
+    pub fn addresses(&self) -> Result<AddressSet, StoreError> {
+        let mut addresses = self.0.snapshot.addresses(self.0.base.moment)?;
+        for layer in self.0.layers.iter().rev() {
+            for (address, change) in &layer.changes.accounts {
+                match change.after {
+                    Some(_) => addresses.insert(*address),
+                    None => addresses.remove(address),
+                };
+            }
+        }
+        Ok(addresses)
     }
 
     /// The code with this hash.

@@ -1,0 +1,127 @@
+//! `anvil_dumpState` and `anvil_loadState`: the accounts of a development chain as bytes, and back.
+//!
+//! Place in the flow: registered only on a development chain; loading is a series of edits.
+//! Invariant: the form is anvil's, JSON under gzip. A dump has the accounts and the block after which they are; it has no blocks, and
+//! those of a dump by anvil are not loaded: the accounts are put over the state after the head.
+
+use super::{Args, Context, Deadline, eth_send::dev, method};
+use crate::{dev::Edit, error::RpcError};
+use alloy_eips::BlockId;
+use alloy_primitives::{Address, B256, Bytes, U64, U256};
+use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use jsonrpsee::{RpcModule, core::RegisterMethodError};
+use revm::database_interface::DatabaseRef;
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    io::{Read, Write},
+};
+
+/// Bytes that a dump may have when unpacked: 512 MiB.
+const UNPACKED_LEN_MAX: u64 = 512 << 20;
+/// First bytes of gzip.
+const GZIP: &[u8] = &[0x1f, 0x8b];
+
+pub(crate) fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMethodError> {
+    for name in ["anvil_dumpState", "hardhat_dumpState"] {
+        method::heavy(module, name, dump)?;
+    }
+    for name in ["anvil_loadState", "hardhat_loadState"] {
+        method::heavy(module, name, load)?;
+    }
+    Ok(())
+}
+
+/// What a dump holds; what else anvil writes is left alone.
+#[derive(Debug, Serialize, Deserialize)]
+struct Dump {
+    #[serde(default)]
+    block: Option<BlockPlace>,
+    accounts: BTreeMap<Address, DumpedAccount>,
+    #[serde(default)]
+    best_block_number: Option<U64>,
+    /// Blocks and transactions, which anvil expects to be there.
+    #[serde(default, skip_deserializing)]
+    blocks: [(); 0],
+    #[serde(default, skip_deserializing)]
+    transactions: [(); 0],
+}
+
+/// The environment of the block after which the accounts are.
+#[derive(Debug, Serialize, Deserialize)]
+struct BlockPlace {
+    number: U256,
+    beneficiary: Address,
+    timestamp: U256,
+    gas_limit: u64,
+    basefee: u64,
+    difficulty: U256,
+    prevrandao: Option<B256>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct DumpedAccount {
+    nonce: u64,
+    balance: U256,
+    #[serde(default)]
+    code: Bytes,
+    #[serde(default)]
+    storage: BTreeMap<B256, B256>,
+}
+
+fn dump(context: &Context, args: Args<'_>, deadline: Deadline) -> Result<Bytes, RpcError> {
+    // Whether states before the head are dumped too: they are not.
+    args.read::<(Option<bool>,)>()?;
+    let head = context.node.head();
+    let state = context.node.state_at(BlockId::hash(head.hash()))?;
+    let mut accounts = BTreeMap::new();
+    for address in state.addresses()? {
+        deadline.check()?;
+        let Some(account) = state.basic_ref(address)? else { continue };
+        let code = state.code_by_hash_ref(account.code_hash)?.original_bytes();
+        let slots = state.slots(&address)?;
+        let storage = slots.into_iter().map(|(slot, value)| (slot.into(), value.into())).collect();
+        accounts.insert(address, DumpedAccount { nonce: account.nonce, balance: account.balance, code, storage });
+    }
+    let header = &head.header;
+    let place = BlockPlace {
+        number: U256::from(header.number),
+        beneficiary: header.beneficiary,
+        timestamp: U256::from(header.timestamp),
+        gas_limit: header.gas_limit,
+        basefee: header.base_fee_per_gas.unwrap_or_default(),
+        difficulty: header.difficulty,
+        prevrandao: Some(header.mix_hash),
+    };
+    let best_block_number = Some(U64::from(header.number));
+    let dump = Dump { block: Some(place), accounts, best_block_number, blocks: [], transactions: [] };
+    let json = serde_json::to_vec(&dump).map_err(|error| RpcError::internal(&error))?;
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    packed.write_all(&json).map_err(|error| RpcError::internal(&error))?;
+    Ok(packed.finish().map_err(|error| RpcError::internal(&error))?.into())
+}
+
+fn load(context: &Context, args: Args<'_>, deadline: Deadline) -> Result<bool, RpcError> {
+    let (bytes,) = args.read::<(Bytes,)>()?;
+    let invalid = |error: &dyn std::fmt::Display| RpcError::params(format_args!("invalid state: {error}"));
+    let json = if bytes.starts_with(GZIP) {
+        let mut json = Vec::new();
+        let mut unpacked = GzDecoder::new(bytes.as_ref()).take(UNPACKED_LEN_MAX);
+        unpacked.read_to_end(&mut json).map_err(|error| invalid(&error))?;
+        json
+    } else {
+        bytes.into()
+    };
+    let dump: Dump = serde_json::from_slice(&json).map_err(|error| invalid(&error))?;
+    let dev = dev(context)?;
+    for (address, account) in dump.accounts {
+        deadline.check()?;
+        dev.edit(address, Edit::Balance(account.balance))?;
+        dev.edit(address, Edit::Nonce(account.nonce))?;
+        dev.edit(address, Edit::Code(account.code))?;
+        for (slot, value) in account.storage {
+            dev.edit(address, Edit::Slot(slot.into(), value.into()))?;
+        }
+    }
+    Ok(true)
+}

@@ -186,13 +186,6 @@ impl From<RpcError> for ErrorObjectOwned {
     }
 }
 
-/// The state could not be read, which says nothing about the call.
-impl From<crate::node::StoreError> for RpcError {
-    fn from(error: crate::node::StoreError) -> Self {
-        Self::internal(&error)
-    }
-}
-
 /// Selector of `Error(string)`.
 const ERROR: &[u8] = &hex!("08c379a0");
 /// Selector of `Panic(uint256)`.

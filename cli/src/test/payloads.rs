@@ -80,7 +80,7 @@ fn check_valid(engine: &mut Engine, runner: &mut Runner, status: &PayloadStatus)
         _ => bail!("status: expected VALID, found {}", word(status)),
     };
     let record = engine.node().block_by_hash(&hash).context("a valid payload is in the tree")?;
-    runner.count(record.body.transactions.len(), &record.stats)?;
+    runner.count(record.body.transactions.len(), record.stats.as_ref().context("a recent block has them")?)?;
     let zero = B256::ZERO;
     let state = ForkchoiceState { head_block_hash: hash, safe_block_hash: zero, finalized_block_hash: zero };
     let chosen = engine.forkchoice_updated(&state)?;

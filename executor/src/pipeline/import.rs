@@ -7,7 +7,7 @@
 //! and not staged yet.
 
 use super::{
-    kept::{Extra, block_data},
+    kept::{BlockParts, Extra, block_data},
     queue::{Stage, Stages, Stopped, run},
     steps::{self, Checked, Parent},
 };
@@ -250,7 +250,16 @@ impl Runner<'_> {
         let failed = |error| ImportError::Execute { block: id, source: Box::new(error) };
         let outcome = self.importer.executor.execute(&block, &prepared, &parent, Knowledge::Nothing).map_err(failed)?;
         steps::check_results(&rules, &block, &outcome, None).map_err(|rule| failed(ExecuteError::invalid(rule)))?;
-        let data = block_data(&block, hash, senders.addresses, total_difficulty, &outcome);
+        let data = block_data(&BlockParts {
+            hash,
+            header: &block.header,
+            body: &block.body,
+            senders: &senders.addresses,
+            receipts: &outcome.receipts,
+            requests: &outcome.requests,
+            block_access_list: outcome.block_access_list.as_ref(),
+            total_difficulty,
+        });
         let (gas_used, changes) = (outcome.gas_used, Arc::new(outcome.changes));
         // Views read only the block's number and hash of it.
         let name = BlockData { id, parent: data.parent, ..BlockData::default() };

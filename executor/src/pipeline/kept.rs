@@ -1,15 +1,13 @@
 //! A block in the form in which a store keeps it.
 //!
 //! Place in the flow: after execution, before `stage`; whoever opens the store again reads it back.
-//! Invariant: [`Extra::decode`] gives what [`block_data`] put in. Header, body and receipts are the RLP that the network uses.
+//! Invariant: [`KeptBlock::decode`] gives what [`block_data`] put in. Header, body and receipts are the RLP that the network uses.
 
-use crate::{
-    outcome::Outcome,
-    types::{Block, Receipt},
-};
-use alloy_consensus::{ReceiptWithBloom, TxReceipt};
-use alloy_eips::eip7685::Requests;
-use alloy_primitives::{Address, B256, Bytes, U256};
+use crate::types::{Receipt, Transaction};
+use alloy_consensus::{BlockBody, Header, ReceiptWithBloom, TxReceipt};
+use alloy_eip7928::BlockAccessList;
+use alloy_eips::{eip4895::Withdrawals, eip7685::Requests};
+use alloy_primitives::{Address, B256, Bytes, Sealable, Sealed, U256};
 use alloy_rlp::{Decodable, RlpDecodable, RlpEncodable};
 use laminar_state_db::{BlockData, BlockRef};
 
@@ -24,59 +22,124 @@ pub struct Extra {
     pub block_access_list: Bytes,
 }
 
-/// A store's block does not carry what [`block_data`] writes.
+/// An executed block with what is kept of it, borrowed.
+#[derive(Clone, Copy, Debug)]
+pub struct BlockParts<'a> {
+    /// Hash of the header.
+    pub hash: B256,
+    /// The header.
+    pub header: &'a Header,
+    /// The body.
+    pub body: &'a BlockBody<Transaction>,
+    /// Senders in block order.
+    pub senders: &'a [Address],
+    /// Receipts in block order.
+    pub receipts: &'a [Receipt],
+    /// Requests (EIP-7685); empty before Prague.
+    pub requests: &'a Requests,
+    /// The access list (EIP-7928) that execution built.
+    pub block_access_list: Option<&'a BlockAccessList>,
+    /// Sum of the difficulties up to and including the block.
+    pub total_difficulty: U256,
+}
+
+/// A block that was read back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptBlock {
+    /// The header with its hash.
+    pub header: Sealed<Header>,
+    /// The body.
+    pub body: BlockBody<Transaction>,
+    /// Senders in block order.
+    pub senders: Vec<Address>,
+    /// Receipts in block order.
+    pub receipts: Vec<Receipt>,
+    /// Requests (EIP-7685); empty before Prague.
+    pub requests: Requests,
+    /// The access list (EIP-7928) that execution built.
+    pub block_access_list: Option<BlockAccessList>,
+    /// Sum of the difficulties up to and including the block.
+    pub total_difficulty: U256,
+}
+
+/// A store's block is not what [`block_data`] writes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("malformed extra data of a kept block")]
-pub struct ExtraError(#[from] alloy_rlp::Error);
+#[error("malformed {part} of a kept block")]
+pub struct KeptError {
+    part: &'static str,
+    #[source]
+    source: alloy_rlp::Error,
+}
 
 impl Extra {
-    /// Reads what [`block_data`] wrote to [`BlockData::extra`].
+    /// Reads [`BlockData::extra`].
     ///
     /// # Errors
     /// The bytes are something else.
-    pub fn decode(mut bytes: &[u8]) -> Result<Self, ExtraError> {
-        let extra = <Self as Decodable>::decode(&mut bytes)?;
-        if bytes.is_empty() { Ok(extra) } else { Err(alloy_rlp::Error::UnexpectedLength.into()) }
+    pub fn decode(bytes: &[u8]) -> Result<Self, KeptError> {
+        decode(bytes, "extra data")
     }
+}
+
+impl KeptBlock {
+    /// Reads a whole block.
+    ///
+    /// # Errors
+    /// A part is not what [`block_data`] writes.
+    pub fn decode(data: &BlockData) -> Result<Self, KeptError> {
+        let Extra { total_difficulty, requests, block_access_list } = Extra::decode(&data.extra)?;
+        let receipts: Vec<ReceiptWithBloom<Receipt>> = decode(&data.receipts, "receipts")?;
+        let list = (!block_access_list.is_empty()).then(|| decode(&block_access_list, "access list")).transpose()?;
+        Ok(Self {
+            header: decode::<Header>(&data.header, "header")?.seal_unchecked(data.id.hash),
+            body: decode(&data.body, "body")?,
+            senders: data.senders.clone(),
+            receipts: receipts.into_iter().map(|receipt| receipt.receipt).collect(),
+            requests: Requests::new(requests),
+            block_access_list: list,
+            total_difficulty,
+        })
+    }
+}
+
+fn decode<T: Decodable>(mut bytes: &[u8], part: &'static str) -> Result<T, KeptError> {
+    let malformed = |source| KeptError { part, source };
+    let value = T::decode(&mut bytes).map_err(malformed)?;
+    if bytes.is_empty() { Ok(value) } else { Err(malformed(alloy_rlp::Error::UnexpectedLength)) }
 }
 
 /// A genesis block as a store starts with it.
-pub fn genesis_data(header: &alloy_consensus::Header, hash: B256) -> BlockData {
-    let extra = Extra { total_difficulty: header.difficulty, ..Extra::default() };
-    BlockData {
-        id: BlockRef { number: header.number, hash },
-        parent: header.parent_hash,
-        header: alloy_rlp::encode(header).into(),
-        body: alloy_rlp::encode(alloy_consensus::BlockBody::<crate::types::Transaction>::default()).into(),
-        receipts: alloy_rlp::encode(Vec::<ReceiptWithBloom<Receipt>>::new()).into(),
-        extra: alloy_rlp::encode(extra).into(),
-        ..BlockData::default()
-    }
+pub fn genesis_data(header: &Header, hash: B256) -> BlockData {
+    // From Shanghai on a block has a list of withdrawals, if an empty one.
+    let withdrawals = header.withdrawals_root.map(|_| Withdrawals::default());
+    block_data(&BlockParts {
+        hash,
+        header,
+        body: &BlockBody { withdrawals, ..BlockBody::default() },
+        senders: &[],
+        receipts: &[],
+        requests: &Requests::default(),
+        block_access_list: None,
+        total_difficulty: header.difficulty,
+    })
 }
 
 /// An executed block as a store keeps it. The changes go with it apart.
-pub fn block_data(
-    block: &Block,
-    hash: B256,
-    senders: Vec<Address>,
-    total_difficulty: U256,
-    outcome: &Outcome,
-) -> BlockData {
-    let receipts: Vec<_> = outcome.receipts.iter().map(|receipt| receipt.with_bloom_ref()).collect();
-    let requests: &Requests = &outcome.requests;
+pub fn block_data(block: &BlockParts<'_>) -> BlockData {
+    let receipts: Vec<_> = block.receipts.iter().map(|receipt| receipt.with_bloom_ref()).collect();
     let extra = Extra {
-        total_difficulty,
-        requests: requests.iter().cloned().collect(),
-        block_access_list: outcome.block_access_list.as_ref().map(alloy_rlp::encode).unwrap_or_default().into(),
+        total_difficulty: block.total_difficulty,
+        requests: block.requests.iter().cloned().collect(),
+        block_access_list: block.block_access_list.map(alloy_rlp::encode).unwrap_or_default().into(),
     };
     BlockData {
-        id: BlockRef { number: block.header.number, hash },
+        id: BlockRef { number: block.header.number, hash: block.hash },
         parent: block.header.parent_hash,
-        header: alloy_rlp::encode(&block.header).into(),
-        body: alloy_rlp::encode(&block.body).into(),
+        header: alloy_rlp::encode(block.header).into(),
+        body: alloy_rlp::encode(block.body).into(),
         receipts: alloy_rlp::encode(receipts).into(),
         transactions: block.body.transactions.iter().map(|tx| *tx.tx_hash()).collect(),
-        senders,
+        senders: block.senders.to_vec(),
         extra: alloy_rlp::encode(extra).into(),
     }
 }

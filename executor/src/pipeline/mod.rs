@@ -17,6 +17,6 @@ pub mod steps;
 mod witness;
 
 pub use import::{ImportError, Importer, Progress};
-pub use kept::{Extra, ExtraError, block_data, genesis_data};
+pub use kept::{BlockParts, Extra, KeptBlock, KeptError, block_data, genesis_data};
 pub use queue::{BATCH_LEN_MAX, QUEUE_LEN, Stage, Stages, Stopped, run};
 pub use witness::{ExecutionWitness, WitnessError, execution_witness, kept_witness};

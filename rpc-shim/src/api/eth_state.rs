@@ -35,7 +35,7 @@ pub(crate) fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMe
 
 fn account(context: &Context, address: Address, block: Option<BlockId>) -> Result<Account, RpcError> {
     let state = context.node.state_at(block.unwrap_or_default())?;
-    Ok(state.account(address)?.unwrap_or_default())
+    Ok(state.account(&address)?.unwrap_or_default())
 }
 
 fn balance(context: &Context, args: Args<'_>) -> Result<U256, RpcError> {
@@ -54,8 +54,8 @@ fn transaction_count(context: &Context, args: Args<'_>) -> Result<U64, RpcError>
 fn code(context: &Context, args: Args<'_>) -> Result<Bytes, RpcError> {
     let (address, block) = args.read::<(Address, Option<BlockId>)>()?;
     let state = context.node.state_at(block.unwrap_or_default())?;
-    match state.account(address)? {
-        Some(account) if account.has_code() => Ok(state.code(account.code_hash)?.original_bytes()),
+    match state.account(&address)? {
+        Some(account) if account.has_code() => Ok(state.code(&account.code_hash)?.original_bytes()),
         _ => Ok(Bytes::new()),
     }
 }
@@ -63,7 +63,7 @@ fn code(context: &Context, args: Args<'_>) -> Result<Bytes, RpcError> {
 fn storage_at(context: &Context, args: Args<'_>) -> Result<B256, RpcError> {
     let (address, key, block) = args.read::<(Address, StorageKey, Option<BlockId>)>()?;
     let state = context.node.state_at(block.unwrap_or_default())?;
-    Ok(state.slot(address, key.slot)?.into())
+    Ok(state.slot(&address, key.slot)?.into())
 }
 
 /// Slots by account.
@@ -81,7 +81,7 @@ fn storage_values(context: &Context, args: Args<'_>, deadline: Deadline) -> Resu
     let state = context.node.state_at(block.unwrap_or_default())?;
     let read = |(address, slots): (Address, Vec<B256>)| {
         deadline.check()?;
-        let values = slots.into_iter().map(|slot| Ok(state.slot(address, slot.into())?.into()));
+        let values = slots.into_iter().map(|slot| Ok(state.slot(&address, slot.into())?.into()));
         Ok((address, values.collect::<Result<_, RpcError>>()?))
     };
     asked.into_iter().map(read).collect()
@@ -91,8 +91,8 @@ fn storage_values(context: &Context, args: Args<'_>, deadline: Deadline) -> Resu
 fn account_info(context: &Context, args: Args<'_>) -> Result<AccountInfo, RpcError> {
     let (address, block) = args.read::<(Address, Option<BlockId>)>()?;
     let state = context.node.state_at(block.unwrap_or_default())?;
-    let account = state.account(address)?.unwrap_or_default();
-    let code = state.code(account.code_hash)?.original_bytes();
+    let account = state.account(&address)?.unwrap_or_default();
+    let code = state.code(&account.code_hash)?.original_bytes();
     Ok(AccountInfo { balance: account.balance, nonce: account.nonce, code })
 }
 

@@ -23,7 +23,7 @@ pub(crate) fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMe
 
 fn has_code(context: &Context, args: Args<'_>, _: Deadline) -> Result<bool, RpcError> {
     let (address, block) = args.read::<(Address, Option<BlockId>)>()?;
-    let account = context.node.state_at(block.unwrap_or_default())?.account(address)?;
+    let account = context.node.state_at(block.unwrap_or_default())?.account(&address)?;
     Ok(account.is_some_and(|account| account.has_code()))
 }
 

@@ -61,11 +61,9 @@ impl Dev {
     pub fn edit(&self, address: Address, edit: Edit) -> Result<(), DevError> {
         let mut snapshots = self.chain.lock();
         let head = self.node.head().hash();
-        let state = self.node.state_of(&head).map_err(|_| DevError::UnknownState(head))?;
+        let state = self.node.state_of(&head)?;
         let changes = edits::changes_of(&state, address, edit)?;
-        if !self.node.amend(&head, &changes) {
-            return Err(DevError::UnknownState(head));
-        }
+        self.node.amend(&changes)?;
         snapshots.note_edit(head, self.node.genesis().hash(), edits::inverse(&changes));
         self.judge_anew()?;
         drop(snapshots);

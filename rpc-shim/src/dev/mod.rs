@@ -63,9 +63,6 @@ pub enum DevError {
     /// The head's state is not there.
     #[error(transparent)]
     Head(#[from] crate::error::RpcError),
-    /// The state of the head is not known, which is a bug.
-    #[error("the state of block {0} is not known")]
-    UnknownState(B256),
     /// A timestamp that is not after the head's.
     #[error("timestamp error: {found} is lower than or equal to previous block's timestamp {parent}")]
     Timestamp {

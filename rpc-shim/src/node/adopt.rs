@@ -4,34 +4,19 @@
 //! Invariant: an adopted block is in the tree with the state that its header commits to, exactly as if it had been imported,
 //! but that nobody else checked it.
 
-use super::{HeadChange, Node, error::ImportError, tree::BlockRecord};
+use super::{HeadChange, Node, error::ImportError, record::BlockRecord};
 use crate::{
     build::{self, Attributes, BuildError, Built, Parent, Plan},
     error::RpcError,
     pool::{self, Pooled},
 };
 use alloy_consensus::Sealable;
-use alloy_primitives::{B256, keccak256};
-use laminar_executor::{
-    Block,
-    check_header::{Computed, check_outcome},
-};
-use laminar_state_db::BlockChanges;
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use alloy_primitives::B256;
+use laminar_executor::Block;
+use std::sync::Arc;
 
 /// Seconds after the head at which the pool takes the next block to come.
 const NEXT_BLOCK_SECONDS: u64 = 1;
-
-/// Names that drafts have had in the store so far.
-static DRAFTS: AtomicU64 = AtomicU64::new(0);
-
-/// The state after a draft could not be found.
-#[derive(Debug, thiserror::Error)]
-#[error("the state of block {0} is not known")]
-struct UnknownState(B256);
 
 impl Node {
     /// Builds a block on a known one; candidates are tried in their order. The block is not kept.
@@ -45,55 +30,38 @@ impl Node {
         candidates: Vec<Arc<Pooled>>,
     ) -> Result<Built, BuildError> {
         let hash = parent.hash();
-        let state = self.store.view_at(&hash).ok_or_else(|| BuildError::Root(Box::new(UnknownState(hash))))?;
+        let state = self.store.view_at(&hash).map_err(|error| BuildError::Root(Box::new(error)))?;
         let on = Parent { header: parent.header.inner(), hash, total_difficulty: parent.total_difficulty };
         let plan = Plan { spec: &self.spec, parent: on, attributes, candidates };
-        build::build(plan, &self.executor, &state, |changes| self.root_after(parent, changes))
-    }
-
-    /// The state root after changes on a known block.
-    fn root_after(&self, parent: &BlockRecord, changes: &Arc<BlockChanges>) -> Result<B256, UnknownState> {
-        // ORDER: Relaxed. A counter that makes names differ.
-        let name = keccak256(DRAFTS.fetch_add(1, Ordering::Relaxed).to_be_bytes());
-        let hash = parent.hash();
-        let root = self.store.stage((parent.header.number + 1, name), &hash, changes).ok_or(UnknownState(hash))?;
-        self.store.discard(&name);
-        Ok(root)
+        build::build(plan, &self.executor, &state, |changes| state.root_after(changes))
     }
 
     /// Keeps a block that [`Self::build`] made. The head stays.
     ///
     /// # Errors
-    /// [`ImportError::UnknownParent`]; [`ImportError::Invalid`] if the parent's state was changed since.
+    /// [`ImportError::UnknownParent`]; [`ImportError::Invalid`] if the parent's state was changed since;
+    /// [`ImportError::Store`].
     pub fn adopt(&self, built: Built) -> Result<Arc<BlockRecord>, ImportError> {
-        let Built { block: Block { header, body }, hash, senders, receipts, changes, requests, .. } = built;
+        let Built { block: Block { header, body }, hash, .. } = built;
         let _writer = self.writer.lock();
-        if let Some(known) = self.block_by_hash(&hash) {
+        let find = |wanted: &B256| self.find(wanted).map_err(|source| ImportError::Store { hash, source });
+        if let Some(known) = find(&hash)? {
             return Ok(known);
         }
-        let unknown = || ImportError::UnknownParent { hash, parent: header.parent_hash };
-        let parent = self.block_by_hash(&header.parent_hash).ok_or_else(unknown)?;
-        let root = self.store.stage((header.number, hash), &header.parent_hash, &changes).ok_or_else(unknown)?;
-        let computed = Computed { state_root: Some(root), ..Computed::default() };
-        if let Err(rule) = check_outcome(&self.spec.rules_for(&header), &header, &computed).into_result() {
-            self.store.discard(&hash);
-            return Err(ImportError::invalid(hash, rule));
-        }
+        let parent = find(&header.parent_hash)?;
+        let parent = parent.ok_or(ImportError::UnknownParent { hash, parent: header.parent_hash })?;
         let total_difficulty = parent.total_difficulty.saturating_add(header.difficulty);
-        let record = BlockRecord {
+        self.stage(BlockRecord {
             header: header.seal_unchecked(hash),
             body,
-            senders,
-            receipts,
-            requests,
+            senders: built.senders,
+            receipts: built.receipts,
+            requests: built.requests,
             block_access_list: built.block_access_list,
             total_difficulty,
-            stats: built.stats,
-            changes,
-        };
-        let mut tree = self.tree.write();
-        tree.insert(record);
-        Ok(tree.get(&hash).cloned().expect("just inserted"))
+            stats: Some(built.stats),
+            changes: Some(built.changes),
+        })
     }
 
     /// The head as the pool must know it.
@@ -105,15 +73,6 @@ impl Node {
         let state = Arc::new(self.state_of(&head.hash())?);
         Ok(pool::Head::after(&self.spec, head.header.inner(), head.hash(), NEXT_BLOCK_SECONDS, state))
     }
-
-    /// Changes the state after a block without a block: for development chains. The header keeps its root; the roots of blocks
-    /// that are built on it from now on are those of the changed state. Views that are held already stay as they are.
-    ///
-    /// False if the block is not known.
-    pub fn amend(&self, block: &B256, changes: &BlockChanges) -> bool {
-        let _writer = self.writer.lock();
-        self.store.amend(block, changes)
-    }
 }
 
 impl HeadChange {
@@ -123,11 +82,21 @@ impl HeadChange {
             let signed = record.body.transactions.iter().cloned();
             signed.zip(record.senders.iter().copied()).collect::<Vec<_>>()
         };
-        let touched = |record: &Arc<BlockRecord>| record.changes.accounts.keys().copied().collect::<Vec<_>>();
+        let touched = |record: &Arc<BlockRecord>| {
+            let changes = record.changes.as_ref();
+            changes.map(|changes| changes.accounts.keys().copied().collect::<Vec<_>>())
+        };
         pool::HeadChange {
             included: self.added.iter().flat_map(|record| record.transaction_hashes().collect::<Vec<_>>()).collect(),
             returned: self.removed.iter().rev().flat_map(transactions).collect(),
-            touched: Some(self.removed.iter().chain(&self.added).flat_map(touched).collect()),
+            // What an old block touched is not known, so that all of the pool is looked at.
+            touched: self
+                .removed
+                .iter()
+                .chain(&self.added)
+                .map(touched)
+                .collect::<Option<Vec<_>>>()
+                .map(|all| all.concat()),
         }
     }
 }

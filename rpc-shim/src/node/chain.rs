@@ -1,22 +1,23 @@
-//! The node: all known blocks, their states, and which of them is the head.
+//! The node: the committed branch, the blocks beside it, and which of them is the head.
 //!
-//! Place in the flow: shared as `Arc<Node>` by every task that serves or imports; `import` holds the steps of an import.
-//! Invariant: the tree is locked for look-ups and insertions only, never over execution, hashing or a read of a state; one
-//! import or change of the head runs at a time. Lock order: `writer` before `tree`.
+//! Place in the flow: shared as `Arc<Node>` by every task that serves or imports; `import` holds the steps of an import, `lookup`
+//! the reads.
+//! Invariant: the canonical branch is the store's committed one, and the head its tip; so what a fork choice made canonical is
+//! what is there after a restart. The tree is locked for look-ups and insertions only, never over execution, hashing or a read
+//! of the store; one import or change of the head runs at a time. Lock order: `writer` before `tree`.
 
 use super::{
     error::ChainError,
     head::{BEHIND_MAX, ForkChoice, HeadChange},
-    store::{StateView, Store},
-    tree::{BlockRecord, BlockTree},
+    record::BlockRecord,
+    tags::Tags,
+    tree::{BlockTree, SIDE_MAX},
 };
-use crate::error::RpcError;
-use alloy_consensus::{Header, Sealable};
-use alloy_eips::{BlockId, BlockNumberOrTag};
+use alloy_consensus::Header;
 use alloy_genesis::Genesis;
 use alloy_primitives::B256;
-use laminar_executor::{BlockExecutor, chain_spec::ChainSpec};
-use laminar_state_db::MemoryState;
+use laminar_executor::{BlockExecutor, chain_spec::ChainSpec, pipeline::genesis_data};
+use laminar_state_db::{BlockChanges, BlockRef, MemoryState, Note, Store, StoreError};
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
 use tokio::sync::broadcast;
@@ -28,13 +29,13 @@ pub struct Node {
     pub(super) executor: Arc<BlockExecutor>,
     pub(super) store: Store,
     pub(super) tree: RwLock<BlockTree>,
-    /// Held by whoever imports or moves the head.
+    /// Held by whoever imports, moves the head or edits its state.
     pub(super) writer: Mutex<()>,
     heads: broadcast::Sender<Arc<HeadChange>>,
 }
 
 impl Node {
-    /// A chain that starts with `genesis` on `state`.
+    /// A chain in memory that starts with `genesis` on `state`.
     ///
     /// # Errors
     /// [`ChainError::GenesisRoot`] if the state is not the one that the header commits to.
@@ -48,13 +49,12 @@ impl Node {
         if expected != found {
             return Err(ChainError::GenesisRoot { expected, found });
         }
-        let genesis = BlockRecord::genesis(genesis.seal_slow());
-        let store = Store::memory(state, genesis.header.number, genesis.hash());
-        let tree = RwLock::new(BlockTree::new(genesis));
-        Ok(Self { spec, executor, store, tree, writer: Mutex::new(()), heads: broadcast::channel(BEHIND_MAX).0 })
+        let hash = genesis.hash_slow();
+        let store = Store::memory(state, genesis_data(&genesis, hash))?;
+        Self::on_store(spec, store, hash, executor)
     }
 
-    /// The chain of a geth-style genesis file.
+    /// The chain of a geth-style genesis file, in memory.
     ///
     /// # Errors
     /// [`ChainError::Spec`] if its schedule is not supported.
@@ -63,6 +63,31 @@ impl Node {
         let mut state = MemoryState::from_genesis(genesis);
         let header = spec.genesis_header(genesis, state.state_root());
         Self::new(spec, header, state, executor)
+    }
+
+    /// The chain that a store holds, at its tip; `genesis` is the hash of its first block.
+    ///
+    /// # Errors
+    /// [`ChainError::Store`] if the tip or the genesis cannot be read.
+    pub fn on_store(
+        spec: ChainSpec,
+        store: Store,
+        genesis: B256,
+        executor: Arc<BlockExecutor>,
+    ) -> Result<Self, ChainError> {
+        let read = |hash: B256| -> Result<Arc<BlockRecord>, StoreError> {
+            let data = store.block(&hash)?.ok_or(StoreError::UnknownBlock { hash })?;
+            BlockRecord::read(&data).map(Arc::new)
+        };
+        let mut tree = BlockTree::new(read(genesis)?, read(store.tip().hash)?);
+        let Tags { safe, finalized } = Tags::read(&store.note(Note::Tags)?.unwrap_or_default());
+        let committed = |hash: Option<B256>| -> Result<Option<BlockRef>, StoreError> {
+            let Some(data) = hash.map(|hash| store.block(&hash)).transpose()?.flatten() else { return Ok(None) };
+            Ok(Some(data.id))
+        };
+        (tree.safe, tree.finalized) = (committed(safe)?, committed(finalized)?);
+        let (tree, heads) = (RwLock::new(tree), broadcast::channel(BEHIND_MAX).0);
+        Ok(Self { spec, executor, store, tree, writer: Mutex::new(()), heads })
     }
 
     /// The schedule.
@@ -75,116 +100,9 @@ impl Node {
         &self.executor
     }
 
-    /// The newest canonical block.
-    pub fn head(&self) -> Arc<BlockRecord> {
-        Arc::clone(self.tree.read().head())
-    }
-
-    /// The first block.
-    pub fn genesis(&self) -> Arc<BlockRecord> {
-        Arc::clone(self.tree.read().genesis())
-    }
-
-    /// The block that is unlikely to be undone, where a fork choice named one.
-    pub fn safe(&self) -> Option<Arc<BlockRecord>> {
-        let tree = self.tree.read();
-        tree.get(&tree.safe?).cloned()
-    }
-
-    /// The block that cannot be undone, where a fork choice named one.
-    pub fn finalized(&self) -> Option<Arc<BlockRecord>> {
-        let tree = self.tree.read();
-        tree.get(&tree.finalized?).cloned()
-    }
-
-    /// A block by its hash, canonical or not.
-    pub fn block_by_hash(&self, hash: &B256) -> Option<Arc<BlockRecord>> {
-        self.tree.read().get(hash).cloned()
-    }
-
-    /// The canonical block with a number.
-    pub fn block_by_number(&self, number: u64) -> Option<Arc<BlockRecord>> {
-        let tree = self.tree.read();
-        tree.get(&tree.canonical_hash(number)?).cloned()
-    }
-
-    /// The block that a number, a tag or a hash means. `pending` is the head: see [`Self::state_at`]. A hash that must be
-    /// canonical (EIP-1898) and is not means none.
-    pub fn block(&self, id: BlockId) -> Option<Arc<BlockRecord>> {
-        match id {
-            BlockId::Hash(hash) => {
-                let record = self.block_by_hash(&hash.block_hash)?;
-                let needed = hash.require_canonical == Some(true);
-                (!needed || self.is_canonical(&hash.block_hash)).then_some(record)
-            }
-            BlockId::Number(BlockNumberOrTag::Number(number)) => self.block_by_number(number),
-            BlockId::Number(BlockNumberOrTag::Earliest) => Some(self.genesis()),
-            BlockId::Number(BlockNumberOrTag::Latest | BlockNumberOrTag::Pending) => Some(self.head()),
-            BlockId::Number(BlockNumberOrTag::Safe) => self.safe(),
-            BlockId::Number(BlockNumberOrTag::Finalized) => self.finalized(),
-        }
-    }
-
-    /// The state after the block that `id` means. `pending` is the state of the head; what makes it pending is the
-    /// environment of the next block, which is the caller's.
-    ///
-    /// # Errors
-    /// -32000 for an unknown block, as geth; -32603 if the state cannot be read.
-    pub fn state_at(&self, id: BlockId) -> Result<StateView, RpcError> {
-        let block = self.block(id).ok_or_else(|| self.no_block(id))?;
-        self.state_of(&block.hash())
-    }
-
-    /// The state after a known block.
-    ///
-    /// # Errors
-    /// -32000 if the store does not have it.
-    pub fn state_of(&self, hash: &B256) -> Result<StateView, RpcError> {
-        self.store.view_at(hash).ok_or_else(|| RpcError::server(format_args!("missing state of block {hash}")))
-    }
-
-    /// The refusal of a method that needs a block which `id` does not name.
-    pub fn no_block(&self, id: BlockId) -> RpcError {
-        match id {
-            BlockId::Number(BlockNumberOrTag::Safe) => RpcError::server("safe block not found"),
-            BlockId::Number(BlockNumberOrTag::Finalized) => RpcError::server("finalized block not found"),
-            BlockId::Hash(hash) if self.block_by_hash(&hash.block_hash).is_some() => {
-                RpcError::server("hash is not currently canonical")
-            }
-            BlockId::Hash(_) | BlockId::Number(_) => RpcError::server("header not found"),
-        }
-    }
-
-    /// Whether a block is on the canonical branch.
-    pub fn is_canonical(&self, hash: &B256) -> bool {
-        let tree = self.tree.read();
-        tree.get(hash).is_some_and(|record| tree.canonical_hash(record.header.number) == Some(*hash))
-    }
-
-    /// Whether a block is another or comes before it on its branch.
-    pub fn is_ancestor_or_same(&self, ancestor: &B256, of: &B256) -> bool {
-        let tree = self.tree.read();
-        let Some(number) = tree.get(ancestor).map(|record| record.header.number) else { return false };
-        tree.branch(*of).take_while(|record| record.header.number >= number).any(|record| record.hash() == *ancestor)
-    }
-
-    /// The block of a canonical transaction and the transaction's position in it.
-    pub fn transaction(&self, hash: &B256) -> Option<(Arc<BlockRecord>, usize)> {
-        let tree = self.tree.read();
-        let (block, index) = tree.transaction(hash)?;
-        Some((tree.get(&block).cloned()?, index))
-    }
-
-    /// Number of known blocks on all branches.
-    pub fn blocks_len(&self) -> usize {
-        self.tree.read().len()
-    }
-
-    /// What became of the canonical branch since `hash` was its head; `None` if the block is not known.
-    pub fn since(&self, hash: &B256) -> Option<HeadChange> {
-        let tree = self.tree.read();
-        tree.get(hash)?;
-        Some(tree.route(*hash, tree.head().hash()))
+    /// Blocks and states: what is canonical is committed there.
+    pub const fn store(&self) -> &Store {
+        &self.store
     }
 
     /// Every change of the head from now on.
@@ -195,26 +113,50 @@ impl Node {
     /// Makes a known block the head; an ancestor of the head shortens the canonical branch.
     ///
     /// # Errors
-    /// [`ChainError::UnknownBlock`]; the head stays.
+    /// [`ChainError::UnknownBlock`], [`ChainError::Store`]; see [`Self::choose`].
     pub fn set_head(&self, hash: B256) -> Result<Arc<HeadChange>, ChainError> {
         self.choose(ForkChoice::head(hash))
     }
 
     /// Moves head, safe and finalised block. That safe and finalised are ancestors of the head is the caller's to check.
     ///
+    /// All of it is durable when this returns, unless the store writes behind.
+    ///
     /// # Errors
-    /// [`ChainError::UnknownBlock`]; nothing has changed.
+    /// [`ChainError::UnknownBlock`]; nothing has changed. [`ChainError::Store`] if the store failed: the head is then where it was
+    /// or, if blocks were taken off already, the last one that stayed.
     pub fn choose(&self, choice: ForkChoice) -> Result<Arc<HeadChange>, ChainError> {
         let _writer = self.writer.lock();
-        let mut tree = self.tree.write();
-        let named = [Some(choice.head), choice.safe, choice.finalized];
-        if let Some(hash) = named.into_iter().flatten().find(|hash| tree.get(hash).is_none()) {
-            return Err(ChainError::UnknownBlock { hash });
+        let known = |hash: B256| self.find(&hash)?.ok_or(ChainError::UnknownBlock { hash });
+        let head = known(choice.head)?;
+        let safe = choice.safe.map(known).transpose()?;
+        let finalized = choice.finalized.map(known).transpose()?;
+        let (change, fork) = self.route(&self.head(), &head)?;
+        // A longer way back is not kept: who wants it again delivers it again.
+        let keeps = change.removed.len() <= SIDE_MAX;
+        if !change.removed.is_empty() {
+            let hash = fork.hash();
+            if keeps { self.store.unwind(&hash)? } else { self.store.cut(&hash)? }
         }
-        let change = Arc::new(tree.set_head(choice.head));
-        tree.safe = choice.safe.or(tree.safe);
-        tree.finalized = choice.finalized.or(tree.finalized);
+        let tags_changed = self.set_tags(&fork, safe.map(|block| block.id()), finalized.map(|block| block.id()));
+        if let Err(error) = self.store.commit(&choice.head) {
+            let removed = HeadChange { removed: change.removed, added: Vec::new() };
+            self.tree.write().set_head(&removed, &fork, keeps);
+            return Err(error.into());
+        }
+        if tags_changed && change.added.is_empty() {
+            self.store.flush()?;
+        }
+        let mut tree = self.tree.write();
+        tree.set_head(&change, &fork, keeps);
+        if !keeps {
+            // The store forgot them with what they stand on.
+            change.removed.iter().for_each(|record| drop(tree.remove_above(&record.hash())));
+        }
+        let gone = tree.remove_finalized();
         drop(tree);
+        self.discard(gone);
+        let change = Arc::new(change);
         if !change.removed.is_empty() || !change.added.is_empty() {
             // Nobody listening is no failure.
             let _ = self.heads.send(Arc::clone(&change));
@@ -222,13 +164,61 @@ impl Node {
         Ok(change)
     }
 
+    /// Moves the tags, and takes back those above the last block that stays canonical; whether that changed any.
+    fn set_tags(&self, fork: &BlockRecord, safe: Option<BlockRef>, finalized: Option<BlockRef>) -> bool {
+        let mut tree = self.tree.write();
+        let before = (tree.safe, tree.finalized);
+        let stays = |tag: &BlockRef| tag.number <= fork.header.number;
+        tree.safe = safe.or(tree.safe.filter(stays));
+        tree.finalized = finalized.or(tree.finalized.filter(stays));
+        let changed = before != (tree.safe, tree.finalized);
+        if changed {
+            let hash = |tag: Option<BlockRef>| tag.map(|tag| tag.hash);
+            let tags = Tags { safe: hash(tree.safe), finalized: hash(tree.finalized) };
+            drop(tree);
+            self.store.set_note(Note::Tags, tags.to_bytes());
+        }
+        changed
+    }
+
+    /// Adds a block that is staged.
+    pub(super) fn insert(&self, record: BlockRecord) -> Arc<BlockRecord> {
+        let record = Arc::new(record);
+        let gone = self.tree.write().insert(Arc::clone(&record));
+        self.discard(gone);
+        record
+    }
+
+    /// Lets the store forget branches that left the tree.
+    fn discard(&self, firsts: Vec<B256>) {
+        for hash in firsts {
+            if let Err(error) = self.store.discard(&hash) {
+                tracing::error!(%error, "a side branch could not be discarded");
+            }
+        }
+    }
+
+    /// Changes the state after the head without a block: for development chains. The header keeps its root; the roots of blocks
+    /// that are built on it from now on are those of the changed state. Views that are held already stay as they are. Known
+    /// blocks on the head are forgotten.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn amend(&self, changes: &BlockChanges) -> Result<(), StoreError> {
+        let _writer = self.writer.lock();
+        self.store.amend(changes)?;
+        let mut tree = self.tree.write();
+        let head = tree.head().hash();
+        tree.remove_above(&head);
+        Ok(())
+    }
+
     /// Whether a chain that nobody gives a fork choice would take this block as its head.
     ///
     /// CONSENSUS: before the merge the greater total difficulty wins and the first seen wins a tie (yellow paper section 10);
     /// a proof-of-stake block has no such order, and the one that was asked about last wins.
     pub fn prefers(&self, hash: &B256) -> bool {
-        let tree = self.tree.read();
-        let Some(block) = tree.get(hash) else { return false };
-        block.header.difficulty.is_zero() || block.total_difficulty > tree.head().total_difficulty
+        let Some(block) = self.block_by_hash(hash) else { return false };
+        block.header.difficulty.is_zero() || block.total_difficulty > self.head().total_difficulty
     }
 }

@@ -6,6 +6,8 @@
 
 use alloy_primitives::B256;
 use laminar_executor::{ExecuteError, TxIndex, rule::Rule};
+use laminar_state_db::StoreError;
+use std::path::PathBuf;
 
 /// Why a block was not imported.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +23,15 @@ pub enum ImportError {
         hash: B256,
         /// The parent that its header names.
         parent: B256,
+    },
+    /// The store failed, which says nothing about the block.
+    #[error("block {hash} could not be stored")]
+    Store {
+        /// The block.
+        hash: B256,
+        /// Why.
+        #[source]
+        source: StoreError,
     },
     /// The state could not be read, or an invariant of ours broke; see the class of the source.
     #[error("block {hash} could not be executed")]
@@ -63,6 +74,37 @@ pub enum ChainError {
         /// The hash asked for.
         hash: B256,
     },
+    /// The folder holds the blocks of another chain.
+    #[error("{}: holds another chain: expected a genesis with hash {expected}, found {}", dir.display(), hash_or_none(.found))]
+    OtherChain {
+        /// The folder.
+        dir: PathBuf,
+        /// Hash of the genesis that was asked for.
+        expected: B256,
+        /// Hash of the block 0 that is there.
+        found: Option<B256>,
+    },
+    /// The folder is empty and it is not known what the chain starts with.
+    #[error("{}: holds no store: give the file of the genesis as --chain to create it", dir.display())]
+    NoGenesis {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// The folder does not say which chain it holds.
+    #[error("{}: does not say which chain it holds: give --chain", dir.display())]
+    NoChain {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// A genesis that is not block 0.
+    #[error("number of the genesis: expected 0, found {found}")]
+    GenesisNumber {
+        /// The number.
+        found: u64,
+    },
+    /// The store failed, or does not have what the node knows.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The genesis asks for a schedule that is not supported.
     #[error(transparent)]
     Spec(#[from] laminar_executor::chain_spec::ChainSpecError),
@@ -95,13 +137,17 @@ impl ImportError {
             Self::UnknownParent { .. } => expected.split('|').any(|name| {
                 matches!(name.trim(), "BlockException.UNKNOWN_PARENT" | "BlockException.UNKNOWN_PARENT_ZERO")
             }),
-            Self::Execute { .. } => false,
+            Self::Execute { .. } | Self::Store { .. } => false,
         }
     }
 }
 
 fn named(hash: Option<B256>) -> String {
     hash.map(|hash| format!(" {hash}")).unwrap_or_default()
+}
+
+fn hash_or_none(hash: &Option<B256>) -> String {
+    hash.map_or_else(|| "none".to_owned(), |hash| hash.to_string())
 }
 
 fn at(index: Option<TxIndex>) -> String {

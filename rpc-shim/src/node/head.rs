@@ -3,7 +3,7 @@
 //! Place in the flow: what fork choice moves; block tags are answered from here, subscriptions and filters listen to it.
 //! Invariant: listeners see every change in order, or are told how many they missed.
 
-use super::tree::BlockRecord;
+use super::record::BlockRecord;
 use alloy_primitives::B256;
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@
 //! Invariant: the order is that of the execution specification: header, body, ommers, senders, execution, transactions root,
 //! outcome, state root; the first broken rule is reported. Until the last check passed nothing is kept.
 
-use super::{chain::Node, error::ImportError, store::StateView, tree::BlockRecord};
+use super::{chain::Node, error::ImportError, record::BlockRecord};
 use alloy_consensus::Sealable;
 use alloy_eip7928::BlockAccessList;
 use alloy_primitives::B256;
@@ -14,6 +14,7 @@ use laminar_executor::{
     pipeline::steps::{self, Checked, Parent, check_delivered_list, check_results, check_state_root},
     recover::decode_block,
 };
+use laminar_state_db::StateView;
 use std::sync::Arc;
 
 /// A block as it comes from outside.
@@ -97,7 +98,8 @@ impl Node {
     ) -> Result<Imported, ImportError> {
         let Delivered { block, access_list } = delivered;
         let hash = block.header.hash_slow();
-        if self.block_by_hash(&hash).is_some() {
+        let failed = |source| ImportError::Store { hash, source };
+        if self.find(&hash).map_err(failed)?.is_some() {
             return Ok(Imported::Known(hash));
         }
         let checked = self.check(hash, &block)?;
@@ -106,22 +108,34 @@ impl Node {
         }
         let _writer = self.writer.lock();
         // Another may have brought the same block while this one was checked.
-        if self.block_by_hash(&hash).is_some() {
+        if self.find(&hash).map_err(failed)?.is_some() {
             return Ok(Imported::Known(hash));
         }
         let outcome = self.execute(&block, &checked, access_list.as_ref(), foresee)?;
         check_results(&checked.rules, &block, &outcome, access_list.as_ref())
             .map_err(|rule| ImportError::invalid(hash, rule))?;
-        self.keep(block, checked, outcome)
+        let Block { header, body } = block;
+        self.stage(BlockRecord {
+            header: header.seal_unchecked(hash),
+            body,
+            senders: checked.senders.addresses,
+            receipts: outcome.receipts,
+            requests: outcome.requests,
+            block_access_list: outcome.block_access_list,
+            total_difficulty: checked.total_difficulty,
+            stats: Some(outcome.stats),
+            changes: Some(Arc::new(outcome.changes)),
+        })?;
+        Ok(Imported::New(hash))
     }
 
     /// Everything that needs no execution.
     fn check(&self, hash: B256, block: &Block) -> Result<Checked, ImportError> {
-        let parent = self.block_by_hash(&block.header.parent_hash);
+        let parent = self.find(&block.header.parent_hash).map_err(|source| ImportError::Store { hash, source })?;
         let parent = parent.ok_or(ImportError::UnknownParent { hash, parent: block.header.parent_hash })?;
         let parent = Parent { header: &parent.header, total_difficulty: parent.total_difficulty };
-        steps::check(&self.spec, hash, block, parent, |hash| self.tree.read().ancestor(hash))
-            .map_err(|error| ImportError::of(hash, error))
+        let ancestor = |hash: B256| self.block_by_hash(&hash).map(|record| record.as_ancestor());
+        steps::check(&self.spec, hash, block, parent, ancestor).map_err(|error| ImportError::of(hash, error))
     }
 
     /// Executes on the parent's state.
@@ -132,39 +146,26 @@ impl Node {
         access_list: Option<&BlockAccessList>,
         foresee: impl FnOnce(&Ready<'_>) -> Knowledge,
     ) -> Result<Outcome, ImportError> {
-        let header = &block.header;
-        let parent = self.store.view_at(&header.parent_hash);
-        let parent = parent.ok_or(ImportError::UnknownParent { hash: checked.hash, parent: header.parent_hash })?;
+        let hash = checked.hash;
+        let parent = self.store.view_at(&block.header.parent_hash);
+        let parent = parent.map_err(|source| ImportError::Store { hash, source })?;
         let prepared = &checked.prepared;
         let ready = Ready { block, prepared, parent: &parent, executor: &self.executor, access_list };
         let knowledge = foresee(&ready);
         let outcome = self.executor.execute(block, prepared, &parent, knowledge);
-        outcome.map_err(|error| ImportError::of(checked.hash, error))
+        outcome.map_err(|error| ImportError::of(hash, error))
     }
 
-    /// Stages the changes, and keeps the block if the root is the header's.
-    fn keep(&self, block: Block, checked: Checked, outcome: Outcome) -> Result<Imported, ImportError> {
-        let hash = checked.hash;
-        let header = &block.header;
-        let changes = Arc::new(outcome.changes);
-        let root = self.store.stage((header.number, hash), &header.parent_hash, &changes);
-        let root = root.ok_or(ImportError::UnknownParent { hash, parent: header.parent_hash })?;
-        if let Err(rule) = check_state_root(&checked.rules, header, root) {
-            self.store.discard(&hash);
+    /// Keeps an executed block if the root of what it changes is the header's; the caller holds `writer`.
+    pub(super) fn stage(&self, record: BlockRecord) -> Result<Arc<BlockRecord>, ImportError> {
+        let (hash, header) = (record.hash(), record.header.inner());
+        let failed = |source| ImportError::Store { hash, source };
+        let changes = record.changes.clone().unwrap_or_default();
+        let root = self.store.stage(record.to_data(), changes).map_err(failed)?;
+        if let Err(rule) = check_state_root(&self.spec.rules_for(header), header, root) {
+            self.store.discard(&hash).map_err(failed)?;
             return Err(ImportError::invalid(hash, rule));
         }
-        let Block { header, body } = block;
-        self.tree.write().insert(BlockRecord {
-            header: header.seal_unchecked(hash),
-            body,
-            senders: checked.senders.addresses,
-            receipts: outcome.receipts,
-            requests: outcome.requests,
-            block_access_list: outcome.block_access_list,
-            total_difficulty: checked.total_difficulty,
-            stats: outcome.stats,
-            changes,
-        });
-        Ok(Imported::New(hash))
+        Ok(self.insert(record))
     }
 }

@@ -1,248 +1,284 @@
-//! The tree of imported blocks and the branch that is canonical.
+//! The blocks that are in memory: the newest canonical ones, and those on side branches.
 //!
-//! Place in the flow: below the node, which locks it for look-ups and insertions.
-//! Invariant: every block but the genesis has its parent in the tree, one number lower; the canonical branch is a path from the
-//! genesis to the head. Blocks are never removed.
+//! Place in the flow: below the node, which locks it for look-ups and insertions; older canonical blocks are in the store only.
+//! Invariant: the recent blocks are the end of the canonical branch, without gaps, and the last one is the head. Every other
+//! block here is staged in the store, on a canonical block or on another one here. What leaves the tree otherwise than by
+//! growing old is told, so that the store forgets it too.
+//!
+//! Bounds: [`RECENT_MAX`] canonical blocks; about [`SIDE_MAX`] others, of which the branches that grew last stay. One branch
+//! alone is never cut, since it may be on its way to become canonical.
 
-use super::head::HeadChange;
-use alloy_consensus::{BlockBody, Header, Sealable};
-use alloy_eip7928::BlockAccessList;
-use alloy_eips::{eip4895::Withdrawals, eip7685::Requests};
-use alloy_primitives::{Address, B256, Sealed, U256, map::B256Map};
-use laminar_executor::{Receipt, Stats, Transaction, check_header::Ancestor};
-use laminar_state_db::BlockChanges;
-use std::sync::Arc;
+use super::{head::HeadChange, record::BlockRecord};
+use alloy_primitives::{B256, map::B256Map};
+use laminar_state_db::BlockRef;
+use std::{collections::VecDeque, sync::Arc};
 
-/// An imported block with everything that its execution gave.
-#[derive(Clone, Debug)]
-pub struct BlockRecord {
-    /// The header and its hash.
-    pub header: Sealed<Header>,
-    /// The body.
-    pub body: BlockBody<Transaction>,
-    /// Senders, one per transaction in block order.
-    pub senders: Vec<Address>,
-    /// Receipts, one per transaction in block order.
-    pub receipts: Vec<Receipt>,
-    /// Requests (EIP-7685); empty before Prague.
-    pub requests: Requests,
-    /// The access list that execution built (EIP-7928), where the fork or the executor's configuration asked for it.
-    pub block_access_list: Option<BlockAccessList>,
-    /// Sum of the difficulties up to and including this block.
-    pub total_difficulty: U256,
-    /// How it was executed.
-    pub stats: Stats,
-    /// What it changes on its parent's state.
-    pub changes: Arc<BlockChanges>,
-}
+/// Canonical blocks that are kept in memory.
+pub(super) const RECENT_MAX: usize = 128;
+/// Blocks on side branches that are kept; a longer part of the canonical branch that is taken off is forgotten at once.
+pub(super) const SIDE_MAX: usize = 512;
+/// Side blocks that are left where some had to go.
+const SIDE_LEFT: usize = SIDE_MAX / 4 * 3;
 
-impl BlockRecord {
-    /// A genesis: nothing was executed.
-    pub(super) fn genesis(header: Sealed<Header>) -> Self {
-        // From Shanghai on a block has a list of withdrawals, if an empty one.
-        let withdrawals = header.withdrawals_root.map(|_| Withdrawals::default());
-        Self {
-            total_difficulty: header.difficulty,
-            header,
-            body: BlockBody { withdrawals, ..BlockBody::default() },
-            senders: Vec::new(),
-            receipts: Vec::new(),
-            requests: Requests::default(),
-            block_access_list: None,
-            stats: Stats::default(),
-            changes: Arc::default(),
-        }
-    }
-
-    /// Hash of the header.
-    pub const fn hash(&self) -> B256 {
-        self.header.hash()
-    }
-
-    /// Hashes of the transactions in block order.
-    pub fn transaction_hashes(&self) -> impl Iterator<Item = B256> {
-        self.body.transactions.iter().map(|tx| *tx.tx_hash())
-    }
-
-    fn as_ancestor(&self) -> Ancestor {
-        let ommers = self.body.ommers.iter().map(Sealable::hash_slow).collect();
-        Ancestor { header: self.header.clone(), ommers }
-    }
-}
-
-/// All imported blocks.
+/// The blocks in memory.
 #[derive(Debug)]
 pub(super) struct BlockTree {
     records: B256Map<Arc<BlockRecord>>,
-    /// Hashes of the canonical branch by number, from the genesis on; never empty.
-    canonical: Vec<B256>,
-    /// Number of the genesis.
-    first: u64,
-    /// Where the transactions of the canonical branch are: block and position.
+    /// The end of the canonical branch, the head last; never empty.
+    recent: VecDeque<B256>,
+    /// Number of the first one of `recent`.
+    recent_first: u64,
+    /// Where the transactions of `recent` are: block and position.
     transactions: B256Map<(B256, usize)>,
+    /// The other blocks, each with the moment at which it came.
+    sides: B256Map<u64>,
+    moment: u64,
+    genesis: Arc<BlockRecord>,
     /// The block that is unlikely to be undone.
-    pub(super) safe: Option<B256>,
+    pub(super) safe: Option<BlockRef>,
     /// The block that cannot be undone.
-    pub(super) finalized: Option<B256>,
+    pub(super) finalized: Option<BlockRef>,
 }
 
 impl BlockTree {
-    pub(super) fn new(genesis: BlockRecord) -> Self {
-        let (hash, first) = (genesis.hash(), genesis.header.number);
+    pub(super) fn new(genesis: Arc<BlockRecord>, head: Arc<BlockRecord>) -> Self {
+        let (hash, recent_first) = (head.hash(), head.header.number);
+        let transactions = head.transaction_hashes().enumerate().map(|(index, tx)| (tx, (hash, index))).collect();
         Self {
-            records: B256Map::from_iter([(hash, Arc::new(genesis))]),
-            canonical: vec![hash],
-            first,
-            transactions: B256Map::default(),
+            records: B256Map::from_iter([(hash, head)]),
+            recent: VecDeque::from([hash]),
+            recent_first,
+            transactions,
+            sides: B256Map::default(),
+            moment: 0,
+            genesis,
             safe: None,
             finalized: None,
         }
     }
 
-    /// A block by its hash, canonical or not.
+    /// A block that is in memory, canonical or not.
     pub(super) fn get(&self, hash: &B256) -> Option<&Arc<BlockRecord>> {
-        self.records.get(hash)
+        self.records.get(hash).or_else(|| (*hash == self.genesis.hash()).then_some(&self.genesis))
     }
 
-    /// Hash of the canonical block with a number.
-    pub(super) fn canonical_hash(&self, number: u64) -> Option<B256> {
-        self.canonical.get(usize::try_from(number.checked_sub(self.first)?).ok()?).copied()
+    /// Number of the oldest canonical block that is in memory for sure.
+    pub(super) fn recent_first(&self) -> u64 {
+        self.recent_first
     }
 
-    /// Block and position of a canonical transaction.
+    /// Hash of a recent canonical block.
+    pub(super) fn recent_hash(&self, number: u64) -> Option<B256> {
+        self.recent.get(usize::try_from(number.checked_sub(self.recent_first)?).ok()?).copied()
+    }
+
+    /// Block and position of a transaction in a recent canonical block.
     pub(super) fn transaction(&self, hash: &B256) -> Option<(B256, usize)> {
         self.transactions.get(hash).copied()
     }
 
     /// The genesis.
     pub(super) fn genesis(&self) -> &Arc<BlockRecord> {
-        &self.records[&self.canonical[0]]
+        &self.genesis
     }
 
     /// The newest canonical block.
     pub(super) fn head(&self) -> &Arc<BlockRecord> {
-        let last = self.canonical.last().expect("the canonical branch holds the genesis");
+        let last = self.recent.back().expect("the head is recent");
         &self.records[last]
     }
 
-    /// A block, its parent, and so on back to the genesis; nothing for an unknown block.
-    pub(super) fn branch(&self, hash: B256) -> impl Iterator<Item = &Arc<BlockRecord>> {
-        std::iter::successors(self.get(&hash), |record| self.get(&record.header.parent_hash))
+    /// Whether a block is here and not canonical.
+    pub(super) fn is_side(&self, hash: &B256) -> bool {
+        self.sides.contains_key(hash)
     }
 
-    /// Number of blocks, the genesis included.
-    pub(super) fn len(&self) -> usize {
-        self.records.len()
+    /// Number of blocks that are not canonical.
+    pub(super) fn sides_len(&self) -> usize {
+        self.sides.len()
     }
 
-    /// The view that the ommer check asks for.
-    pub(super) fn ancestor(&self, hash: B256) -> Option<Ancestor> {
-        self.get(&hash).map(|record| record.as_ancestor())
+    /// Adds a block that is staged. The first block of each branch that had to go for it.
+    pub(super) fn insert(&mut self, record: Arc<BlockRecord>) -> Vec<B256> {
+        self.insert_side(record);
+        if self.sides.len() > SIDE_MAX { self.remove_stale() } else { Vec::new() }
     }
 
-    pub(super) fn insert(&mut self, record: BlockRecord) {
-        debug_assert!(self.records.contains_key(&record.header.parent_hash), "a block joins its parent");
-        self.records.insert(record.hash(), Arc::new(record));
+    fn insert_side(&mut self, record: Arc<BlockRecord>) {
+        self.moment += 1;
+        self.sides.insert(record.hash(), self.moment);
+        self.records.insert(record.hash(), record);
     }
 
-    /// The way between two known blocks over their last common ancestor.
-    pub(super) fn route(&self, from: B256, to: B256) -> HeadChange {
-        let mut route = HeadChange::default();
-        let (mut left, mut right) = (self.get(&from), self.get(&to));
-        while let (Some(a), Some(b)) = (left, right) {
-            if a.hash() == b.hash() {
+    /// Makes a change of the canonical branch; `fork` is the last block that stays. Blocks that are taken off stay on the side
+    /// if `keeps` says so.
+    pub(super) fn set_head(&mut self, change: &HeadChange, fork: &Arc<BlockRecord>, keeps: bool) {
+        for record in &change.removed {
+            if self.recent.back() == Some(&record.hash()) {
+                self.recent.pop_back();
+                self.remove_transactions(record);
+            }
+            self.records.remove(&record.hash());
+        }
+        if keeps {
+            change.removed.iter().rev().for_each(|record| self.insert_side(Arc::clone(record)));
+        }
+        if self.recent.is_empty() {
+            self.recent_first = fork.header.number;
+            self.push_recent(fork);
+        }
+        change.added.iter().for_each(|record| self.push_recent(record));
+        while self.recent.len() > RECENT_MAX {
+            let Some(record) = self.recent.pop_front().and_then(|hash| self.records.remove(&hash)) else { continue };
+            self.recent_first += 1;
+            self.remove_transactions(&record);
+        }
+    }
+
+    fn remove_transactions(&mut self, record: &BlockRecord) {
+        for hash in record.transaction_hashes() {
+            self.transactions.remove(&hash);
+        }
+    }
+
+    fn push_recent(&mut self, record: &Arc<BlockRecord>) {
+        let hash = record.hash();
+        self.sides.remove(&hash);
+        self.recent.push_back(hash);
+        self.transactions.extend(record.transaction_hashes().enumerate().map(|(index, tx)| (tx, (hash, index))));
+        self.records.insert(hash, Arc::clone(record));
+    }
+
+    /// Removes the branches that can no longer become canonical; the first block of each.
+    pub(super) fn remove_finalized(&mut self) -> Vec<B256> {
+        let Some(finalized) = self.finalized else { return Vec::new() };
+        let firsts = self.branches().into_values().map(|(first, _)| first);
+        let gone: Vec<B256> = firsts.filter(|first| self.records[first].header.number <= finalized.number).collect();
+        gone.iter().for_each(|first| self.remove_branch(*first));
+        gone
+    }
+
+    /// Removes the branches on a block; the first block of each.
+    pub(super) fn remove_above(&mut self, hash: &B256) -> Vec<B256> {
+        let is_child = |side: &B256| self.records[side].header.parent_hash == *hash;
+        let gone: Vec<B256> = self.sides.keys().copied().filter(is_child).collect();
+        gone.iter().for_each(|first| self.remove_branch(*first));
+        gone
+    }
+
+    /// Removes the branches that have not grown for the longest time, but for the last one.
+    fn remove_stale(&mut self) -> Vec<B256> {
+        let mut branches: Vec<_> = self.branches().into_values().collect();
+        branches.sort_unstable_by_key(|(_, grown)| *grown);
+        branches.pop();
+        let mut gone = Vec::new();
+        for (first, _) in branches {
+            if self.sides.len() <= SIDE_LEFT {
                 break;
             }
-            let (a_number, b_number) = (a.header.number, b.header.number);
-            if a_number >= b_number {
-                route.removed.push(Arc::clone(a));
-                left = self.get(&a.header.parent_hash);
-            }
-            if b_number >= a_number {
-                route.added.push(Arc::clone(b));
-                right = self.get(&b.header.parent_hash);
-            }
+            self.remove_branch(first);
+            gone.push(first);
         }
-        route.added.reverse();
-        route
+        gone
     }
 
-    /// Makes the branch of a known block canonical.
-    pub(super) fn set_head(&mut self, hash: B256) -> HeadChange {
-        let route = self.route(self.head().hash(), hash);
-        self.canonical.truncate(self.canonical.len() - route.removed.len());
-        for record in &route.removed {
-            for hash in record.transaction_hashes() {
-                self.transactions.remove(&hash);
-            }
+    /// Of each branch its first block, and when it grew last.
+    fn branches(&self) -> B256Map<(B256, u64)> {
+        let mut sides: Vec<_> = self.sides.iter().map(|(hash, came)| (&self.records[hash], *came)).collect();
+        sides.sort_unstable_by_key(|(record, _)| record.header.number);
+        let mut firsts: B256Map<B256> = B256Map::default();
+        let mut branches: B256Map<(B256, u64)> = B256Map::default();
+        for (record, came) in sides {
+            let first = firsts.get(&record.header.parent_hash).copied().unwrap_or(record.hash());
+            firsts.insert(record.hash(), first);
+            let (_, grown) = branches.entry(first).or_insert((first, came));
+            *grown = came.max(*grown);
         }
-        for record in &route.added {
-            self.canonical.push(record.hash());
-            let places = record.transaction_hashes().enumerate();
-            self.transactions.extend(places.map(|(index, hash)| (hash, (record.hash(), index))));
+        branches
+    }
+
+    fn remove_branch(&mut self, first: B256) {
+        let mut gone = vec![first];
+        while let Some(parent) = gone.pop() {
+            let children = self.sides.keys().filter(|side| self.records[*side].header.parent_hash == parent);
+            gone.extend(children.copied().collect::<Vec<_>>());
+            self.sides.remove(&parent);
+            self.records.remove(&parent);
         }
-        route
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloy_consensus::Header;
+    use laminar_executor::pipeline::genesis_data;
 
-    fn record(number: u64, parent_hash: B256, miner: u8) -> BlockRecord {
-        let beneficiary = Address::repeat_byte(miner);
-        BlockRecord::genesis(Header { number, parent_hash, beneficiary, ..Header::default() }.seal_slow())
+    fn record(number: u64, parent_hash: B256, miner: u8) -> Arc<BlockRecord> {
+        let beneficiary = alloy_primitives::Address::repeat_byte(miner);
+        let header = Header { number, parent_hash, beneficiary, ..Header::default() };
+        Arc::new(BlockRecord::read(&genesis_data(&header, header.hash_slow())).unwrap())
     }
 
-    /// Genesis, then branch `a` of three blocks and branch `b` of two, both on block 1.
-    fn tree() -> (BlockTree, Vec<B256>, Vec<B256>) {
+    fn branch(parent: &Arc<BlockRecord>, miner: u8, len: usize) -> Vec<Arc<BlockRecord>> {
+        let next = |parent: &Arc<BlockRecord>| Some(record(parent.header.number + 1, parent.hash(), miner));
+        std::iter::successors(next(parent), next).take(len).collect()
+    }
+
+    fn added(added: &[Arc<BlockRecord>]) -> HeadChange {
+        HeadChange { removed: Vec::new(), added: added.to_vec() }
+    }
+
+    #[test]
+    fn recent_blocks_follow_the_head_and_older_ones_leave() {
         let genesis = record(7, B256::ZERO, 0);
-        let trunk = record(8, genesis.hash(), 1);
-        let mut tree = BlockTree::new(genesis);
-        let mut branches = Vec::new();
-        for (miner, len) in [(2, 3), (3, 2)] {
-            let mut parent = trunk.hash();
-            let mut branch = Vec::new();
-            for number in 9..9 + len {
-                let next = record(number, parent, miner);
-                parent = next.hash();
-                branch.push(next);
-            }
-            branches.push(branch);
+        let mut tree = BlockTree::new(genesis.clone(), genesis.clone());
+        let a = branch(&genesis, 1, RECENT_MAX + 10);
+        for record in &a {
+            let parent = tree.head().clone();
+            assert!(tree.insert(record.clone()).is_empty());
+            tree.set_head(&added(std::slice::from_ref(record)), &parent, true);
+            assert!(tree.recent.len() <= RECENT_MAX && tree.sides_len() == 0);
         }
-        tree.insert(trunk);
-        let mut hashes = branches.into_iter().map(|branch| {
-            let hashes = branch.iter().map(BlockRecord::hash).collect();
-            branch.into_iter().for_each(|record| tree.insert(record));
-            hashes
-        });
-        let (a, b) = (hashes.next().unwrap(), hashes.next().unwrap());
-        drop(hashes);
-        (tree, a, b)
-    }
+        assert_eq!((tree.head().hash(), tree.recent_first()), (a[RECENT_MAX + 9].hash(), 7 + 11));
+        assert_eq!((tree.recent_hash(17), tree.recent_hash(18)), (None, Some(a[10].hash())));
+        assert!(tree.get(&a[9].hash()).is_none() && tree.get(&genesis.hash()).is_some());
 
-    fn hashes(change: &HeadChange) -> (Vec<B256>, Vec<B256>) {
-        let of = |records: &[Arc<BlockRecord>]| records.iter().map(|record| record.hash()).collect();
-        (of(&change.removed), of(&change.added))
+        // Back below all of them.
+        let removed = a[3..].iter().rev().cloned().collect();
+        let b = branch(&a[2], 2, 2);
+        tree.set_head(&HeadChange { removed, added: b.clone() }, &a[2], true);
+        assert_eq!((tree.recent_first(), tree.recent_hash(10)), (10, Some(a[2].hash())));
+        assert_eq!((tree.head().hash(), tree.sides_len()), (b[1].hash(), RECENT_MAX + 7));
+        assert!(tree.is_side(&a[3].hash()) && !tree.is_side(&b[0].hash()));
     }
 
     #[test]
-    fn route_undoes_newest_first_and_redoes_oldest_first() {
-        let (tree, a, b) = tree();
-        assert_eq!(hashes(&tree.route(a[2], b[1])), (vec![a[2], a[1], a[0]], vec![b[0], b[1]]));
-        assert_eq!(hashes(&tree.route(a[0], a[2])), (vec![], vec![a[1], a[2]]));
-        assert_eq!(hashes(&tree.route(b[1], b[1])), (vec![], vec![]));
+    fn branches_that_do_not_grow_go_first() {
+        let genesis = record(0, B256::ZERO, 0);
+        let mut tree = BlockTree::new(genesis.clone(), genesis.clone());
+        let (old, grows, last) = (branch(&genesis, 1, 20), branch(&genesis, 2, 20), branch(&genesis, 3, SIDE_MAX + 9));
+        old.iter().chain(&grows[..19]).for_each(|record| drop(tree.insert(record.clone())));
+        let mut gone: Vec<_> = last[..SIDE_MAX - 40].iter().flat_map(|record| tree.insert(record.clone())).collect();
+        gone.extend(tree.insert(grows[19].clone()));
+        gone.extend(last[SIDE_MAX - 40..].iter().flat_map(|record| tree.insert(record.clone())));
+        assert_eq!(gone, [old[0].hash(), grows[0].hash()], "by when they grew last");
+        assert_eq!(tree.sides_len(), SIDE_MAX + 9, "the last branch stays whole");
+        assert!(tree.get(&old[5].hash()).is_none() && tree.get(&last[0].hash()).is_some());
     }
 
     #[test]
-    fn canonical_branch_follows_the_head() {
-        let (mut tree, a, b) = tree();
-        tree.set_head(a[2]);
-        assert_eq!(tree.canonical_hash(11), Some(a[2]));
-        tree.set_head(b[1]);
-        assert_eq!((tree.canonical_hash(9), tree.canonical_hash(11)), (Some(b[0]), None));
-        assert_eq!(tree.head().hash(), b[1]);
-        assert_eq!(tree.canonical_hash(6), None);
-        assert_eq!(tree.branch(b[1]).count(), 4);
+    fn finality_ends_branches_that_leave_before_it() {
+        let genesis = record(0, B256::ZERO, 0);
+        let mut tree = BlockTree::new(genesis.clone(), genesis.clone());
+        let main = branch(&genesis, 1, 5);
+        let (early, late) = (branch(&main[0], 2, 4), branch(&main[2], 3, 2));
+        main.iter().chain(&early).chain(&late).for_each(|record| drop(tree.insert(record.clone())));
+        tree.set_head(&added(&main), &genesis, true);
+        tree.finalized = Some(main[2].id());
+        assert_eq!(tree.remove_finalized(), [early[0].hash()]);
+        assert_eq!(tree.sides_len(), 2);
+        assert_eq!(tree.remove_above(&main[2].hash()), [late[0].hash()]);
+        assert_eq!(tree.sides_len(), 0);
     }
 }

@@ -54,7 +54,7 @@ fn send(dev: &Dev, from: usize, nonce: u64, wei: u64) -> B256 {
 
 fn balance(dev: &Dev, address: Address) -> U256 {
     let state = dev.node().state_at(BlockId::latest()).unwrap();
-    state.account(address).unwrap().unwrap_or_default().balance
+    state.account(&address).unwrap().unwrap_or_default().balance
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn edits_are_seen_at_once_and_stand_under_the_next_root() {
     }
     assert_eq!(balance(&edited, RECIPIENT), U256::from(41));
     let state = edited.node().state_at(BlockId::latest()).unwrap();
-    assert_eq!(state.slot(RECIPIENT, U256::from(9)).unwrap(), U256::from(8));
+    assert_eq!(state.slot(&RECIPIENT, U256::from(9)).unwrap(), U256::from(8));
     for dev in [&edited, &born] {
         dev.set_next_timestamp(1_000).unwrap();
         dev.set_prev_randao(B256::ZERO);
@@ -144,8 +144,8 @@ fn edits_are_seen_at_once_and_stand_under_the_next_root() {
     for dev in [&edited, &born] {
         assert_eq!(balance(dev, RECIPIENT), U256::from(46));
         let state = dev.node().state_at(BlockId::latest()).unwrap();
-        assert_eq!(state.slot(RECIPIENT, U256::from(2)).unwrap(), U256::from(1));
-        assert_eq!(state.slot(RECIPIENT, U256::from(9)).unwrap(), U256::from(8));
+        assert_eq!(state.slot(&RECIPIENT, U256::from(2)).unwrap(), U256::from(1));
+        assert_eq!(state.slot(&RECIPIENT, U256::from(9)).unwrap(), U256::from(8));
     }
     let number = |dev: &Dev| dev.node().head().header.gas_used;
     assert_eq!(number(&edited), number(&born));

@@ -47,9 +47,7 @@ impl<T: RootAfter> RootAfter for &T {
 
 impl RootAfter for StateView {
     fn root_after(&self, changes: &BlockChanges) -> Result<B256, CallError> {
-        let mut state = self.state().clone();
-        state.apply(changes);
-        Ok(state.state_root())
+        Self::root_after(self, changes).map_err(CallError::state)
     }
 }
 

@@ -6,6 +6,7 @@
 use anyhow::{Context, bail};
 use laminar_executor::chain_spec::ChainSpec;
 use laminar_fixtures::Fixture;
+use laminar_rpc_shim::node::Origin;
 use std::path::Path;
 
 /// Chain id of our generated blocks: every fork up to Osaka from genesis on, with mainnet's constants.
@@ -40,6 +41,21 @@ pub(crate) fn by_name(name: &str) -> anyhow::Result<ChainSpec> {
     let mut loader = laminar_fixtures::open(Path::new(name))?;
     match loader.next().transpose()?.map(|loaded| loaded.fixture) {
         Some(Fixture::Genesis(genesis)) => Ok(ChainSpec::from_genesis(&genesis).with_context(|| name.to_owned())?),
+        _ => bail!("{name}: expected a geth-style genesis, found something else"),
+    }
+}
+
+/// The chain that `--chain` names, with what it starts with where it is a geth-style genesis.
+///
+/// # Errors
+/// There is no such network and no genesis at the path, or it asks for rules that are not built in.
+pub(crate) fn origin(name: &str) -> anyhow::Result<Origin> {
+    if let Some(origin) = Origin::known(name) {
+        return Ok(origin);
+    }
+    let mut loader = laminar_fixtures::open(Path::new(name))?;
+    match loader.next().transpose()?.map(|loaded| loaded.fixture) {
+        Some(Fixture::Genesis(genesis)) => Origin::from_genesis(&genesis).with_context(|| name.to_owned()),
         _ => bail!("{name}: expected a geth-style genesis, found something else"),
     }
 }

@@ -3,16 +3,15 @@
 //! Place in the flow: from chain files through the executor's pipeline to `state-db`; `db` looks into what it leaves.
 //! Invariant: what stops an import keeps every block before it, durable, and the same command goes on there.
 
-mod chain;
 mod progress;
 mod source;
 
 use crate::{
+    chain,
     clock::Stopwatch,
     ending::{Ended, Verbosity, one_line},
     engine::{self, ExecutorMode, Flags, Prediction},
 };
-use chain::Chain;
 use clap::builder::NonEmptyStringValueParser;
 use laminar_executor::{
     ExecuteError,
@@ -64,14 +63,14 @@ pub(crate) fn run(args: &Args, verbosity: Verbosity) -> anyhow::Result<Ended> {
     let flags = Flags { threads: args.threads, executor: args.executor, predict: Prediction::None };
     // The root of a large genesis uses them.
     flags.start_threads()?;
-    let mut chain = Chain::open(&args.chain)?;
+    let mut origin = chain::origin(&args.chain)?;
     let executor = engine::executor(flags.config())?;
     let options = StoreOptions { cache_size_max: args.cache, ..StoreOptions::default() };
-    let store = chain.store(Path::new(&args.datadir), options)?;
+    let store = origin.store(Path::new(&args.datadir), options)?;
     let mut progress = Progress::new(verbosity, sources.bytes(), sources.read());
     let mut done = Done { tip: store.tip(), ..Done::default() };
     let begun = Stopwatch::start();
-    let importer = Importer { spec: &chain.spec, executor: &executor, store: &store };
+    let importer = Importer { spec: origin.spec(), executor: &executor, store: &store };
     let imported = importer.import(sources.blocks(), |now| {
         done = *now;
         progress.show(now);

@@ -1,37 +1,43 @@
-//! The chain that a node keeps.
+//! The chain that a node keeps, and the folder that it keeps it in.
 //!
 //! Place in the flow: before the node is made.
-//! Invariant: a file that is no genesis is refused before anything listens.
+//! Invariant: a file that is no genesis, and a folder with another chain, are refused before anything listens.
 
+use crate::chain;
 use alloy_genesis::Genesis;
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::builder::{NonEmptyStringValueParser, TypedValueParser};
-use laminar_fixtures::Fixture;
-use std::path::{Path, PathBuf};
+use laminar_executor::BlockExecutor;
+use laminar_rpc_shim::node::{Node, Origin, StoreOptions};
+use std::{path::PathBuf, sync::Arc};
 
 /// Flags of the chain.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ChainFlags {
-    /// The genesis of the chain, a file as geth takes it. A consensus client leads the chain, over the Engine API.
-    #[arg(long, value_name = "GENESIS.json", conflicts_with = "dev", required_unless_present = "dev")]
-    #[arg(value_parser = NonEmptyStringValueParser::new().map(PathBuf::from))]
-    chain: Option<PathBuf>,
+    /// The genesis of the chain, a file as geth takes it; or, for a folder that holds it already, the name of a public network. A
+    /// folder alone says which chain it holds. Without --dev a consensus client leads the chain, over the Engine API.
+    #[arg(long, value_name = "CHAIN_OR_PATH", required_unless_present_any = ["dev", "datadir"])]
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    chain: Option<String>,
+    /// Folder that keeps blocks and states; created if it holds none. Without it they are in memory and end with the process.
+    #[arg(long, value_name = "DATA_DIR", value_parser = NonEmptyStringValueParser::new().map(PathBuf::from))]
+    datadir: Option<PathBuf>,
 }
 
 impl ChainFlags {
-    /// The genesis.
+    /// The node, at the newest block that its folder keeps. `genesis` is that of a chain that no flag names.
     ///
     /// # Errors
-    /// The file cannot be read or is none.
-    pub(super) fn genesis(&self) -> anyhow::Result<Genesis> {
-        read(self.chain.as_deref().context("--chain is missing")?)
-    }
-}
-
-fn read(path: &Path) -> anyhow::Result<Genesis> {
-    let mut loader = laminar_fixtures::open(path)?;
-    match loader.next().transpose()?.map(|loaded| loaded.fixture) {
-        Some(Fixture::Genesis(genesis)) => Ok(*genesis),
-        _ => bail!("{}: expected a geth-style genesis, found something else", path.display()),
+    /// The chain is not known or the folder cannot be used: see [`Node::open`].
+    pub(super) fn open(&self, genesis: Option<&Genesis>, executor: Arc<BlockExecutor>) -> anyhow::Result<Node> {
+        let origin = match (&self.chain, genesis) {
+            (Some(name), _) => Some(chain::origin(name)?),
+            (None, Some(genesis)) => Some(Origin::from_genesis(genesis)?),
+            (None, None) => None,
+        };
+        let Some(dir) = &self.datadir else {
+            return Ok(Node::in_memory(origin.context("--chain is missing")?, executor)?);
+        };
+        Ok(Node::open(dir, StoreOptions::default(), origin, executor)?)
     }
 }

@@ -10,7 +10,6 @@ use laminar_executor::BlockExecutor;
 use laminar_rpc_shim::{
     api::Context,
     dev::{self, Dev, Keys, Mining},
-    node::Node,
 };
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
@@ -58,7 +57,8 @@ pub(super) async fn start(args: &Args, executor: Arc<BlockExecutor>, servers: &m
     let flags = &args.dev;
     let keys = Keys::of_mnemonic(&flags.mnemonic, flags.accounts);
     let genesis = dev::genesis(flags.chain_id, keys.addresses(), U256::from(dev::BALANCE_WEI));
-    let node = Arc::new(Node::from_genesis(&genesis, executor)?);
+    let node = Arc::new(args.chain.open(Some(&genesis), executor)?);
+    let chain_id = node.spec().chain_id();
     let options = dev::Options {
         mining: match flags.block_time {
             Some(time) => Mining::Interval(time),
@@ -74,11 +74,11 @@ pub(super) async fn start(args: &Args, executor: Arc<BlockExecutor>, servers: &m
     dev.start().context("starting the miner")?;
     let context = Context::new(node, args.http.limits()).with_dev(dev);
     args.http.serve(context, Defaults::Open, servers).await?;
-    Ok(banner(flags, &keys))
+    Ok(banner(flags, &keys, chain_id))
 }
 
 /// What a developer needs to begin, as anvil shows it.
-fn banner(flags: &DevFlags, keys: &Keys) -> String {
+fn banner(flags: &DevFlags, keys: &Keys, chain_id: u64) -> String {
     let mut text = "Available Accounts\n==================\n".to_owned();
     // Writing to a string does not fail.
     for (index, account) in keys.addresses().enumerate() {
@@ -89,6 +89,6 @@ fn banner(flags: &DevFlags, keys: &Keys) -> String {
         let _ = writeln!(text, "({index}) {key}");
     }
     let _ = writeln!(text, "\nWallet\n==================\nMnemonic: {}", flags.mnemonic);
-    let _ = writeln!(text, "\nChain ID\n==================\n{}", flags.chain_id);
+    let _ = writeln!(text, "\nChain ID\n==================\n{chain_id}");
     text
 }

@@ -9,7 +9,6 @@ use laminar_executor::BlockExecutor;
 use laminar_rpc_shim::{
     api::Context,
     engine::{BuildProcesses, Engine, EngineApi, PoolBuilder},
-    node::Node,
     pool::{Pool, Settings},
 };
 use std::sync::Arc;
@@ -19,7 +18,7 @@ use std::sync::Arc;
 /// # Errors
 /// The genesis cannot be used, an address is taken, or the system gives no threads.
 pub(super) async fn start(args: &Args, executor: Arc<BlockExecutor>, servers: &mut Servers) -> anyhow::Result<String> {
-    let node = Arc::new(Node::from_genesis(&args.chain.genesis()?, executor)?);
+    let node = Arc::new(args.chain.open(None, executor)?);
     let pool = Arc::new(Pool::new(Settings::default(), node.pool_head()?));
     let builder = PoolBuilder::new(Arc::clone(&node), Arc::clone(&pool), args.builder.settings());
     let processes = Arc::new(BuildProcesses::new(Arc::new(builder)));

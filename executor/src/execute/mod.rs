@@ -103,7 +103,8 @@ impl<'a, DB: DatabaseRef> Instance<'a, DB> {
 
     fn run_committed(&mut self, index: TxIndex, tx: &'a TxEnv) -> Result<Attempt, ExecuteError> {
         if let Some(transfer) = self.try_transfer(index, tx)?
-            && Amounts::of(tx, self.block.block_env.basefee, self.block.cfg_env.spec).are_paid_by(tx, &transfer.sender.into())
+            && Amounts::of(tx, self.block.block_env.basefee, self.block.cfg_env.spec)
+                .are_paid_by(tx, &transfer.sender.into())
         {
             return Ok(Attempt::Transfer(transfer));
         }

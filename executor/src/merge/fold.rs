@@ -85,8 +85,7 @@ impl Ledger {
         if change.after.is_some_and(|account| account.has_code()) {
             return false;
         }
-        let sender =
-            Account { nonce: before.nonce + 1, balance: before.balance - tx.value - amounts.charge, ..before };
+        let sender = Account { nonce: before.nonce + 1, balance: before.balance - tx.value - amounts.charge, ..before };
         self.state.at(from).after = Some(sender);
         if let Some(list) = &mut self.access_list {
             list.account(step, tx.caller, Some(before), Some(sender));

@@ -90,6 +90,9 @@ pub enum ChainError {
         /// The folder.
         dir: PathBuf,
     },
+    /// A chain that is to be in memory needs the accounts of its genesis.
+    #[error("the accounts of the genesis are not known: give its file as --chain")]
+    NoAccounts,
     /// The folder does not say which chain it holds.
     #[error("{}: does not say which chain it holds: give --chain", dir.display())]
     NoChain {

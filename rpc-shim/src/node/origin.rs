@@ -110,6 +110,18 @@ impl Origin {
 }
 
 impl Node {
+    /// A chain in memory.
+    ///
+    /// # Errors
+    /// [`ChainError::NoAccounts`] if nothing to start with is known.
+    pub fn in_memory(origin: Origin, executor: Arc<BlockExecutor>) -> Result<Self, ChainError> {
+        let Origin { spec, hash, start } = origin;
+        let Start { state, block, note } = start.ok_or(ChainError::NoAccounts)?;
+        let store = Store::memory(state, block)?;
+        store.set_note(Note::Chain, note);
+        Self::on_store(spec, store, hash, executor)
+    }
+
     /// The chain in a folder, at the block that was durable last. `origin` says what the chain is, and what it starts with if the
     /// folder holds no store yet; without it, the folder says what it holds.
     ///

@@ -13,9 +13,10 @@ use crate::{
     merge::{Committer, Invalid, Surroundings},
     mv_memory::MvMemory,
     outcome::{Drafted, Outcome, Path, Span, Stats},
-    parallel::{self, Manner, Prepared, Scratch},
+    parallel::{self, Manner, Scratch},
     partition::Plan,
-    predict::{self, Declared},
+    predict::{Declared, Promises},
+    prepared::Prepared,
     presimulate::{self, Simulations},
     schedule::Pool,
     sync::Mutex,
@@ -258,17 +259,25 @@ impl BlockExecutor {
         let gas_limits = |at: usize| around.block.txs[at].gas_limit;
         let prepared = match (self.config.predict, knowledge) {
             (Predict::Ahead, Knowledge::Simulations(known)) => match known.into_attempts(&self.pool, around) {
-                Some(known) => Prepared::from_simulations(known, memory, gas_limits),
+                Some(known) => {
+                    let mut known = Prepared::from_simulations(known, memory, &self.pool, gas_limits)?;
+                    if self.config.mode == Mode::Auto && known.is_mostly_stale() {
+                        known.memory.reset(txs);
+                        known = Prepared::nothing(plan(), known.memory);
+                    }
+                    known
+                }
                 None => Prepared::nothing(plan(), memory),
             },
             (Predict::BlockAccessList | Predict::Ahead, Knowledge::BlockAccessList(list)) => {
-                Prepared::from_effects(predict::effects_of_list(&list, txs, around.parent)?, memory)
+                let promises = Promises::publish(list, txs, around.parent, &self.pool, &memory)?;
+                Prepared::from_promises(promises, plan(), memory)
             }
             (Predict::Presimulate, _) => {
                 let mut simulations = presimulate::presimulate(&self.pool, around, clock);
                 let spans = std::mem::take(&mut simulations.spans);
                 let known = simulations.into_attempts(&self.pool, around).unwrap_or_default();
-                return Ok((Prepared::from_simulations(known, memory, gas_limits), spans));
+                return Ok((Prepared::from_simulations(known, memory, &self.pool, gas_limits)?, spans));
             }
             (Predict::None | Predict::Ahead | Predict::BlockAccessList, _) => Prepared::nothing(plan(), memory),
         };

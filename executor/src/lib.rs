@@ -32,11 +32,11 @@ pub mod system_calls;
 mod execute;
 pub mod validate;
 
-pub mod predict;
-
 pub mod partition;
 
 pub mod schedule;
+
+pub mod predict;
 
 pub mod outcome;
 
@@ -47,6 +47,8 @@ mod contention;
 mod presimulate;
 mod simulated;
 mod trial;
+
+mod prepared;
 
 mod parallel;
 

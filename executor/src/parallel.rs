@@ -6,19 +6,21 @@
 use crate::{
     clock::Clock,
     contention::{Contention, HotGroups},
-    effects::{Attempt, Simulation},
+    effects::{Attempt, Simulation, Transfer},
     error::ExecuteError,
-    execute::{self, Instance},
+    execute::Instance,
     merge::{Committer, Surroundings, Taken},
     mv_memory::MvMemory,
     outcome::{Fallback, Path, Span, SpanKind, Stats},
-    partition::{GraphBuilder, Plan},
-    predict::Declared,
+    partition::Plan,
+    predict::{Declared, Promises},
+    prepared::Prepared,
     schedule::{Pool, Schedule, Slots, Steps},
     sync::Mutex,
     types::TxIndex,
 };
 use alloy_primitives::map::AddressSet;
+use laminar_state_db::Account;
 use revm::DatabaseRef;
 use std::{
     ops::ControlFlow,
@@ -77,68 +79,11 @@ impl Scratch {
     }
 }
 
-/// What is known of a block before its first transaction runs.
-#[derive(Debug)]
-pub(crate) struct Prepared {
-    pub(crate) plan: Plan,
-    pub(crate) memory: MvMemory,
-    /// Attempts to adopt if they hold, one entry a transaction; or none at all.
-    pub(crate) ready: Vec<Option<Attempt>>,
-    /// What was published for a transaction that is going to run: taken back where its run differs.
-    pub(crate) published: Vec<Option<Box<Simulation>>>,
-}
-
-impl Prepared {
-    /// Nothing is known: every transaction runs, in the order of `plan`.
-    pub(crate) const fn nothing(plan: Plan, memory: MvMemory) -> Self {
-        Self { plan, memory, ready: Vec::new(), published: Vec::new() }
-    }
-
-    /// Simulations are known: those without predicted conflict wait to be adopted, the others run again.
-    pub(crate) fn from_simulations(
-        simulations: Vec<Attempt>,
-        memory: MvMemory,
-        gas_limits: impl Fn(usize) -> u64,
-    ) -> Self {
-        let mut graph = GraphBuilder::default();
-        let mut ready = Vec::with_capacity(simulations.len());
-        for (at, attempt) in simulations.into_iter().enumerate() {
-            match &attempt {
-                Attempt::Simulation(run) => {
-                    graph.push(run);
-                    memory.publish(TxIndex::from_usize(at), run);
-                }
-                Attempt::Transfer(_) => graph.push_independent(execute::TRANSFER_GAS),
-                Attempt::Refused => graph.push_independent(gas_limits(at)),
-            }
-            ready.push((!matches!(attempt, Attempt::Refused)).then_some(attempt));
-        }
-        let graph = graph.finish();
-        let plan = Plan::from_graph(&graph, &ready);
-        let mut published: Vec<_> = (0..ready.len()).map(|_| None).collect();
-        for at in (0..ready.len()).filter(|at| !graph.predecessors(*at).is_empty()) {
-            if let Some(Attempt::Simulation(run)) = ready[at].take() {
-                published[at] = Some(run);
-            }
-        }
-        Self { plan, memory, ready, published }
-    }
-
-    /// The effects of each transaction are predicted: they are published, and every transaction runs, in block order.
-    pub(crate) fn from_effects(effects: Vec<Simulation>, memory: MvMemory) -> Self {
-        let mut prepared = Self::nothing(Plan::in_block_order(effects.len()), memory);
-        for (at, run) in effects.into_iter().enumerate() {
-            prepared.memory.publish(TxIndex::from_usize(at), &run);
-            prepared.published.push(Some(Box::new(run)));
-        }
-        prepared
-    }
-}
-
 struct Job<'a, DB> {
     around: Surroundings<'a, DB>,
     memory: &'a MvMemory,
     published: Vec<Mutex<Option<Box<Simulation>>>>,
+    promises: Option<Promises>,
     /// Whether running ahead is given up where it does not pay.
     adapts: bool,
     groups: HotGroups,
@@ -174,21 +119,19 @@ impl<'a, DB: DatabaseRef + Sync> Steps for Job<'a, DB> {
         let (attempt, span) =
             self.clock.span(worker.worker, index, SpanKind::Execute, || worker.instance.speculate(index));
         let mut revoked = AddressSet::default();
-        let run = match &attempt {
-            Attempt::Simulation(run) => Some(&**run),
-            Attempt::Transfer(_) | Attempt::Refused => None,
+        let replaced = match &attempt {
+            Attempt::Simulation(run) => self.memory.publish(index, run),
+            Attempt::Transfer(transfer) => u32::from(self.was_promised(index, transfer)),
+            Attempt::Refused => 0,
         };
-        if let Some(run) = run {
-            self.memory.publish(index, run);
-        }
-        self.take_back(index, run, &mut revoked);
+        self.take_back(index, replaced, &attempt, &mut revoked);
         self.groups.note_done(index);
         let rare = (!revoked.is_empty() || span.is_some()).then(|| Box::new(Rare { revoked, span }));
         Delivered { attempt, origin: Origin::Run, rare }
     }
 
     fn all_started(&self) {
-        self.memory.set_closed(true);
+        self.memory.set_closed(self.promises.is_none());
     }
 
     fn commit(
@@ -248,19 +191,33 @@ impl<'a, DB: DatabaseRef + Sync> Job<'a, DB> {
         Ok(())
     }
 
-    /// Takes back what was published of a transaction before its run, where the run does not do it too.
-    fn take_back(&self, index: TxIndex, run: Option<&Simulation>, revoked: &mut AddressSet) {
+    /// Takes back what was published of a transaction before its run, where the run, `attempt`, does not do it too. It
+    /// `replaced` so many versions.
+    fn take_back(&self, index: TxIndex, replaced: u32, attempt: &Attempt, revoked: &mut AddressSet) {
+        if let Some(promises) = &self.promises {
+            promises.take_back(self.memory, index, replaced, attempt, revoked);
+        }
         if let Some(published) = self.published.get(index.as_usize())
             && let Some(published) = published.lock().take()
         {
+            let run = if let Attempt::Simulation(run) = attempt { Some(&**run) } else { None };
             self.memory.revoke(index, &published, run, revoked);
         }
+    }
+
+    /// Whether the account that a plain transfer creates was published as the transfer leaves it. Other effects of transfers
+    /// are not published.
+    fn was_promised(&self, index: TxIndex, transfer: &Transfer) -> bool {
+        let tx = &self.around.block.txs[index.as_usize()];
+        let created = tx.kind.to().filter(|_| self.promises.is_some() && transfer.recipient.is_none());
+        let account = Account { balance: tx.value, ..Account::default() };
+        created.is_some_and(|recipient| self.memory.has_account(index, recipient, &account))
     }
 
     /// What stands for the run of a transaction that is not run ahead: what was promised of it is taken back.
     fn without_run(&self, index: TxIndex) -> Delivered {
         let mut revoked = AddressSet::default();
-        self.take_back(index, None, &mut revoked);
+        self.take_back(index, 0, &Attempt::Refused, &mut revoked);
         let rare = (!revoked.is_empty()).then(|| Box::new(Rare { revoked, span: None }));
         Delivered { attempt: Attempt::Refused, origin: Origin::Skipped, rare }
     }
@@ -289,13 +246,13 @@ pub(crate) fn run<DB: DatabaseRef + Sync>(
     manner: Manner,
     scratch: &mut Scratch,
 ) -> Result<(Committer, Stats), ExecuteError> {
-    let Prepared { mut plan, memory, ready, published } = prepared;
+    let Prepared { mut plan, memory, ready, published, promises } = prepared;
     let Manner { workers, adapts, clock } = manner;
     let txs = around.block.txs.len();
     let published = published.into_iter().map(Mutex::new).collect();
     let groups = HotGroups::new(declared, txs);
     (0..committer.next().0).for_each(|committed| groups.note_done(TxIndex(committed)));
-    let job = Job { around, memory: &memory, published, adapts, groups, clock };
+    let job = Job { around, memory: &memory, published, promises, adapts, groups, clock };
     let stats = Stats {
         path: Path::Parallel,
         workers,
@@ -312,7 +269,7 @@ pub(crate) fn run<DB: DatabaseRef + Sync>(
     }
     let mut writer = Writer { committer, stats, error: None, contention: Contention::default() };
     loop {
-        memory.set_closed(plan.tasks() == 0);
+        memory.set_closed(plan.tasks() == 0 && job.promises.is_none());
         let schedule = Schedule::new(&job, &plan, writer.committer.next(), slots, writer);
         let panics = pool.run(workers, |worker| schedule.work(worker));
         let complete = schedule.is_complete();

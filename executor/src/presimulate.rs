@@ -12,8 +12,8 @@ use crate::{
     merge::Surroundings,
     mv_memory::MvMemory,
     outcome::{Span, SpanKind},
-    schedule::Pool,
-    sync::{AtomicUsize, Mutex, Ordering},
+    schedule::{Election, Pool},
+    sync::Mutex,
     types::TxIndex,
 };
 use alloy_primitives::B256;
@@ -89,18 +89,13 @@ pub(crate) fn presimulate<DB: DatabaseRef + Sync>(
 /// Calls `work` once for each of `txs` transactions, in any order, on all workers. A worker that panics leaves its transaction
 /// undone: the caller's default for it must be right.
 fn for_each_tx<W>(pool: &Pool, txs: usize, worker: impl Fn(usize) -> W + Sync, work: impl Fn(&mut W, TxIndex) + Sync) {
-    let next = AtomicUsize::new(0);
+    let next = Election::default();
     if txs == 0 {
         return;
     }
     pool.run(pool.workers(), |id| {
         let mut state = worker(id);
-        loop {
-            // ORDER: Relaxed. An election; results are published by locks and by joining the workers.
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            if at >= txs {
-                break;
-            }
+        while let Some(at) = next.take(txs) {
             work(&mut state, TxIndex::from_usize(at));
         }
     });

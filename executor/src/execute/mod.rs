@@ -198,9 +198,7 @@ pub(crate) fn system_call<DB: DatabaseRef>(
 /// # Errors
 /// The read failed.
 pub(crate) fn parent_account<DB: DatabaseRef>(parent: &DB, address: Address) -> Result<Option<Account>, ExecuteError> {
-    let memory = MvMemory::new(0);
-    let account = StateView::new(parent, &memory).parent_account(address)?;
-    Ok(account.as_ref().map(Account::from))
+    Ok(view::parent_account(parent, address)?.as_ref().map(Account::from))
 }
 
 /// Whether everything that a run saw is so in `parent`: then it may stand for a run on that parent. A failed read is a no.

@@ -98,7 +98,7 @@ impl<'a, DB: DatabaseRef> StateView<'a, DB> {
 
     /// The account in the parent state.
     pub(super) fn parent_account(&self, address: Address) -> Result<Option<AccountInfo>, ViewError> {
-        self.parent.basic_ref(address).map_err(ViewError::at(Location::Balance(address)))
+        parent_account(self.parent, address)
     }
 
     fn written(&self, address: &Address) -> Option<Option<Account>> {
@@ -107,6 +107,11 @@ impl<'a, DB: DatabaseRef> StateView<'a, DB> {
             None => self.memory.account(address, self.turn.index),
         }
     }
+}
+
+/// An account in the parent state.
+pub(super) fn parent_account<DB: DatabaseRef>(parent: &DB, address: Address) -> Result<Option<AccountInfo>, ViewError> {
+    parent.basic_ref(address).map_err(ViewError::at(Location::Balance(address)))
 }
 
 impl<DB: DatabaseRef> Database for StateView<'_, DB> {

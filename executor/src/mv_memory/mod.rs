@@ -77,12 +77,12 @@ impl std::fmt::Debug for MvMemory {
 }
 
 impl MvMemory {
-    /// An empty memory for a block of `txs` transactions.
+    /// An empty memory for a block of `txs` transactions; for none, it is small.
     pub fn new(txs: usize) -> Self {
         Self {
             hasher: DefaultHashBuilder::default(),
             filter: Filter::new(txs * LOCATIONS_PER_TX),
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            shards: (0..if txs == 0 { 1 } else { SHARDS }).map(|_| Mutex::default()).collect(),
             codes: Mutex::default(),
             has_codes: AtomicBool::new(false),
             has_cleared: AtomicBool::new(false),
@@ -149,24 +149,27 @@ impl MvMemory {
         self.codes.lock().get(hash).cloned()
     }
 
-    /// Publishes what a run of `index` did, over anything that it published before.
-    pub fn publish(&self, index: TxIndex, run: &Simulation) {
+    /// Publishes what a run of `index` did, over anything that was published of it before. Gives the number of versions that it
+    /// replaced.
+    pub fn publish(&self, index: TxIndex, run: &Simulation) -> u32 {
+        let mut replaced = 0;
         if self.is_closed.load(Ordering::Relaxed) {
-            return;
+            return replaced;
         }
         for (hash, code) in &run.codes {
             self.set_code(*hash, code.clone());
         }
         for (access, slots) in run.iter() {
             if is_published(access) {
-                self.publish_account(index, access);
+                replaced += u32::from(self.publish_account(index, access));
             }
             if access.fate != Fate::Destroyed {
                 for slot in slots.iter().filter(|slot| slot.after != slot.seen) {
-                    self.set_slot(index, access.address, slot.slot, slot.after);
+                    replaced += u32::from(self.set_slot(index, access.address, slot.slot, slot.after));
                 }
             }
         }
+        replaced
     }
 
     /// Takes back what an earlier run of `index` published and `now` does not overwrite. Gives the accounts concerned:
@@ -188,22 +191,23 @@ impl MvMemory {
         }
     }
 
-    /// Publishes an account as `index` leaves it.
-    pub fn set_account(&self, index: TxIndex, address: Address, account: Option<Account>) {
-        self.set_version(index, address, AccountVersion { account, storage_cleared: false });
+    /// Publishes an account as `index` leaves it. True if a version of `index` was replaced.
+    pub fn set_account(&self, index: TxIndex, address: Address, account: Option<Account>) -> bool {
+        self.set_version(index, address, AccountVersion { account, storage_cleared: false })
     }
 
-    /// Publishes a slot as `index` leaves it.
-    pub fn set_slot(&self, index: TxIndex, address: Address, slot: U256, value: U256) {
+    /// Publishes a slot as `index` leaves it. True if a version of `index` was replaced.
+    pub fn set_slot(&self, index: TxIndex, address: Address, slot: U256, value: U256) -> bool {
         let hash = self.hasher.hash_one((&address, &slot));
-        {
+        let replaced = {
             let mut shard = self.shard(hash).lock();
             let rehash = |entry: &Entry<(Address, U256), U256>| self.hasher.hash_one((&entry.key.0, &entry.key.1));
             let found = shard.slots.entry(hash, |entry| entry.key == (address, slot), rehash);
             let entry = found.or_insert_with(|| Entry { key: (address, slot), versions: SmallVec::new() });
-            set_version(&mut entry.into_mut().versions, index, value);
-        }
+            set_version(&mut entry.into_mut().versions, index, value)
+        };
         self.filter.insert(hash);
+        replaced
     }
 
     /// Keeps code for [`Self::code`].
@@ -213,41 +217,53 @@ impl MvMemory {
         self.has_codes.store(true, Ordering::Relaxed);
     }
 
-    fn publish_account(&self, index: TxIndex, access: &AccountAccess) {
+    fn publish_account(&self, index: TxIndex, access: &AccountAccess) -> bool {
         let account = (access.fate != Fate::Destroyed && !access.after.is_empty()).then_some(access.after);
         let storage_cleared = matches!(access.fate, Fate::Destroyed | Fate::Created);
-        self.set_version(index, access.address, AccountVersion { account, storage_cleared });
+        self.set_version(index, access.address, AccountVersion { account, storage_cleared })
     }
 
-    fn set_version(&self, index: TxIndex, address: Address, version: AccountVersion) {
+    fn set_version(&self, index: TxIndex, address: Address, version: AccountVersion) -> bool {
         let hash = self.hasher.hash_one(address);
-        {
+        let replaced = {
             let mut shard = self.shard(hash).lock();
             let rehash = |entry: &Entry<Address, AccountVersion>| self.hasher.hash_one(entry.key);
             let found = shard.accounts.entry(hash, |entry| entry.key == address, rehash);
             let entry = found.or_insert_with(|| Entry { key: address, versions: SmallVec::new() });
-            set_version(&mut entry.into_mut().versions, index, version);
-        }
+            set_version(&mut entry.into_mut().versions, index, version)
+        };
         if version.storage_cleared {
             // ORDER: Relaxed, see `slot`.
             self.has_cleared.store(true, Ordering::Relaxed);
         }
         self.filter.insert(hash);
+        replaced
     }
 
-    fn remove_account(&self, index: TxIndex, address: &Address) {
+    /// Takes back an account as `index` left it. True if it was published.
+    pub(crate) fn remove_account(&self, index: TxIndex, address: &Address) -> bool {
         let hash = self.hasher.hash_one(address);
-        if let Some(entry) = self.shard(hash).lock().accounts.find_mut(hash, |entry| entry.key == *address) {
-            entry.versions.retain(|(at, _)| *at != index);
-        }
+        let mut shard = self.shard(hash).lock();
+        let entry = shard.accounts.find_mut(hash, |entry| entry.key == *address);
+        entry.is_some_and(|entry| remove_version(&mut entry.versions, index))
     }
 
-    fn remove_slot(&self, index: TxIndex, address: &Address, slot: &U256) {
+    /// Takes back a slot as `index` left it. True if it was published.
+    pub(crate) fn remove_slot(&self, index: TxIndex, address: &Address, slot: &U256) -> bool {
         let hash = self.hasher.hash_one((address, slot));
         let mut shard = self.shard(hash).lock();
-        if let Some(entry) = shard.slots.find_mut(hash, |entry| entry.key == (*address, *slot)) {
-            entry.versions.retain(|(at, _)| *at != index);
-        }
+        let entry = shard.slots.find_mut(hash, |entry| entry.key == (*address, *slot));
+        entry.is_some_and(|entry| remove_version(&mut entry.versions, index))
+    }
+
+    /// Whether `index` is published to leave an account like this.
+    pub(crate) fn has_account(&self, index: TxIndex, address: &Address, account: &Account) -> bool {
+        let hash = self.hasher.hash_one(address);
+        let shard = self.shard(hash).lock();
+        let entry = shard.accounts.find(hash, |entry| entry.key == *address);
+        entry.is_some_and(|entry| {
+            entry.versions.iter().any(|(at, version)| *at == index && version.account.as_ref() == Some(account))
+        })
     }
 
     /// The newest transaction below `reader` that emptied the account's storage.
@@ -264,12 +280,12 @@ impl MvMemory {
 
     fn shard(&self, hash: u64) -> &Mutex<Shard> {
         // The table uses the low bits and the top seven, the filter the low ones: take the shard from between.
-        &self.shards[(hash >> 40) as usize % SHARDS]
+        &self.shards[(hash >> 40) as usize & (self.shards.len() - 1)]
     }
 }
 
 /// Whether others may need the account's new value before it is committed (see the module's doc).
-fn is_published(access: &AccountAccess) -> bool {
+pub(crate) fn is_published(access: &AccountAccess) -> bool {
     match access.fate {
         Fate::Read => false,
         Fate::Created | Fate::Destroyed => true,
@@ -285,12 +301,24 @@ fn newest_below<T>(versions: &Versions<T>, reader: TxIndex) -> Option<&(TxIndex,
     versions.iter().rev().find(|(index, _)| *index < reader)
 }
 
-fn set_version<T>(versions: &mut Versions<T>, index: TxIndex, value: T) {
+/// True if a version of `index` was replaced.
+fn set_version<T>(versions: &mut Versions<T>, index: TxIndex, value: T) -> bool {
     match versions.iter().rposition(|(at, _)| *at <= index) {
-        Some(at) if versions[at].0 == index => versions[at].1 = value,
+        Some(at) if versions[at].0 == index => {
+            versions[at].1 = value;
+            return true;
+        }
         Some(at) => versions.insert(at + 1, (index, value)),
         None => versions.insert(0, (index, value)),
     }
+    false
+}
+
+/// True if there was a version of `index`.
+fn remove_version<T>(versions: &mut Versions<T>, index: TxIndex) -> bool {
+    let before = versions.len();
+    versions.retain(|(at, _)| *at != index);
+    versions.len() < before
 }
 
 #[cfg(test)]

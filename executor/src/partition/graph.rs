@@ -6,12 +6,14 @@
 //! moves are none either, unless the reader looks at the exact balance.
 
 use crate::{
-    effects::{AccountAccess, Fate, Simulation},
-    location::Location,
+    effects::{AccountAccess, Fate, Simulation, SlotAccess},
     read_set::{BalanceRule, NonceRule},
     types::TxIndex,
 };
-use alloy_primitives::map::HashMap;
+use alloy_primitives::{
+    U256,
+    map::{AddressMap, HashMap},
+};
 
 /// Predicted conflicts of one block.
 #[derive(Clone, Debug, Default)]
@@ -24,7 +26,17 @@ pub struct ConflictGraph {
 #[derive(Debug, Default)]
 pub struct GraphBuilder {
     graph: ConflictGraph,
-    last_writer: HashMap<Location, TxIndex>,
+    accounts: AddressMap<Writers>,
+}
+
+/// The last transactions that are predicted to write what belongs to one account.
+#[derive(Debug, Default)]
+struct Writers {
+    /// Existence, emptiness and code, as [`Location::Code`](crate::location::Location::Code).
+    code: Option<TxIndex>,
+    nonce: Option<TxIndex>,
+    balance: Option<TxIndex>,
+    slots: HashMap<U256, TxIndex>,
 }
 
 impl GraphBuilder {
@@ -33,23 +45,20 @@ impl GraphBuilder {
         let index = TxIndex::from_usize(self.graph.predecessors.len());
         let mut before = Vec::new();
         for (access, slots) in run.iter() {
-            let mut read = |location| before.extend(self.last_writer.get(&location).copied());
-            for_each_read(access, &mut read);
-            if access.fate != Fate::Created {
-                slots.iter().for_each(|slot| read(Location::Slot(access.address, slot.slot)));
+            let writes = access.fate != Fate::Read || slots.iter().any(is_written);
+            let writers = match writes {
+                true => Some(self.accounts.entry(access.address).or_default()),
+                false => self.accounts.get_mut(&access.address),
+            };
+            // An account and each of its slots appear once in a run, so nobody finds his own writes.
+            if let Some(writers) = writers {
+                writers.read(access, &mut before);
+                writers.write(access, index);
+                writers.pass_slots(access, slots, index, &mut before);
             }
         }
         before.sort_unstable();
         before.dedup();
-        for (access, slots) in run.iter() {
-            let mut write = |location| {
-                self.last_writer.insert(location, index);
-            };
-            for_each_write(access, &mut write);
-            for slot in slots.iter().filter(|slot| slot.after != slot.seen) {
-                write(Location::Slot(access.address, slot.slot));
-            }
-        }
         self.graph.predecessors.push(before);
         self.graph.gas.push(run.result.gas_used);
     }
@@ -66,30 +75,48 @@ impl GraphBuilder {
     }
 }
 
-fn for_each_read(access: &AccountAccess, read: &mut impl FnMut(Location)) {
-    read(Location::Code(access.address));
-    if access.nonce == NonceRule::Exact {
-        read(Location::Nonce(access.address));
-    }
-    if access.balance == BalanceRule::Exact {
-        read(Location::Balance(access.address));
-    }
+fn is_written(slot: &SlotAccess) -> bool {
+    slot.after != slot.seen
 }
 
-fn for_each_write(access: &AccountAccess, write: &mut impl FnMut(Location)) {
-    if access.fate == Fate::Read {
-        return;
+impl Writers {
+    fn read(&self, access: &AccountAccess, before: &mut Vec<TxIndex>) {
+        before.extend(self.code);
+        if access.nonce == NonceRule::Exact {
+            before.extend(self.nonce);
+        }
+        if access.balance == BalanceRule::Exact {
+            before.extend(self.balance);
+        }
     }
-    let (before, after) = (access.seen_or_empty(), access.after);
-    let gone = access.fate == Fate::Destroyed;
-    if gone || access.changes_code() || before.is_empty() != after.is_empty() {
-        write(Location::Code(access.address));
+
+    fn write(&mut self, access: &AccountAccess, index: TxIndex) {
+        if access.fate == Fate::Read {
+            return;
+        }
+        let (before, after) = (access.seen_or_empty(), access.after);
+        let gone = access.fate == Fate::Destroyed;
+        if gone || access.changes_code() || before.is_empty() != after.is_empty() {
+            self.code = Some(index);
+        }
+        if gone || before.nonce != after.nonce {
+            self.nonce = Some(index);
+        }
+        if gone || before.balance != after.balance {
+            self.balance = Some(index);
+        }
     }
-    if gone || before.nonce != after.nonce {
-        write(Location::Nonce(access.address));
-    }
-    if gone || before.balance != after.balance {
-        write(Location::Balance(access.address));
+
+    fn pass_slots(&mut self, access: &AccountAccess, slots: &[SlotAccess], index: TxIndex, before: &mut Vec<TxIndex>) {
+        // A created account starts with empty storage: nothing of it is read from the state.
+        let reads = access.fate != Fate::Created;
+        for slot in slots {
+            let writer = match is_written(slot) {
+                true => self.slots.insert(slot.slot, index),
+                false => self.slots.get(&slot.slot).copied(),
+            };
+            before.extend(writer.filter(|_| reads));
+        }
     }
 }
 

@@ -7,5 +7,5 @@
 mod block_access_list;
 mod declared;
 
-pub(crate) use block_access_list::effects_of_list;
+pub(crate) use block_access_list::Promises;
 pub(crate) use declared::{Declared, Likeness};

@@ -9,27 +9,25 @@ use crate::{
 };
 use std::ops::Range;
 
-/// Hands out the positions of a fixed list, each once.
-#[derive(Debug)]
-pub(super) struct Dispenser {
-    next: AtomicUsize,
-    end: usize,
-}
+/// Hands out positions, each once.
+#[derive(Debug, Default)]
+pub(crate) struct Election(AtomicUsize);
 
-impl Dispenser {
-    pub(super) fn new(end: usize) -> Self {
-        Self { next: AtomicUsize::new(0), end }
+impl Election {
+    /// The next position below `end` that nobody got yet.
+    pub(crate) fn take(&self, end: usize) -> Option<usize> {
+        self.take_some(1, end).next()
     }
 
-    /// The next positions nobody got yet, at most `len` of them; empty at the end.
-    pub(super) fn take(&self, len: usize) -> Range<usize> {
+    /// The next positions below `end` that nobody got yet, at most `len` of them; empty at the end.
+    pub(crate) fn take_some(&self, len: usize, end: usize) -> Range<usize> {
         // ORDER: Relaxed, both. An election: the read-modify-write gives each position to one thread, and publishes nothing.
         // The early look keeps idle threads from pushing the counter on for ever.
-        if self.next.load(Ordering::Relaxed) >= self.end {
-            return self.end..self.end;
+        if self.0.load(Ordering::Relaxed) >= end {
+            return end..end;
         }
-        let start = self.next.fetch_add(len, Ordering::Relaxed).min(self.end);
-        start..self.end.min(start + len)
+        let start = self.0.fetch_add(len, Ordering::Relaxed).min(end);
+        start..end.min(start + len)
     }
 }
 

@@ -22,7 +22,8 @@ use crate::{
     types::TxIndex,
 };
 pub use affinity::{cores, pin_to_core};
-use cursor::{Cancel, CommitCursor, Dispenser, Unstarted, Waiting};
+pub(crate) use cursor::Election;
+use cursor::{Cancel, CommitCursor, Unstarted, Waiting};
 pub use pool::Pool;
 use std::{cmp::Reverse, collections::BinaryHeap, ops::ControlFlow};
 
@@ -100,7 +101,7 @@ impl<A> Slots<A> {
 pub(crate) struct Schedule<'a, S: Steps> {
     steps: &'a S,
     plan: &'a Plan,
-    ready: Dispenser,
+    ready: Election,
     waiting: Vec<Waiting>,
     released: Mutex<BinaryHeap<(u64, Reverse<TxIndex>)>>,
     unstarted: Unstarted,
@@ -129,7 +130,7 @@ impl<'a, S: Steps> Schedule<'a, S> {
         Self {
             steps,
             plan,
-            ready: Dispenser::new(plan.ready().len()),
+            ready: Election::default(),
             waiting: plan.predecessors().iter().map(|count| Waiting::new(*count)).collect(),
             released: Mutex::default(),
             unstarted: Unstarted::new(plan.tasks()),
@@ -177,7 +178,7 @@ impl<'a, S: Steps> Schedule<'a, S> {
             self.run(state, &[index]);
             return true;
         }
-        let next = &self.plan.ready()[self.ready.take(self.plan.handful())];
+        let next = &self.plan.ready()[self.ready.take_some(self.plan.handful(), self.plan.ready().len())];
         self.run(state, next);
         !next.is_empty()
     }

@@ -3,7 +3,7 @@
 //! Place in the flow: first; everything else takes a [`Spec`].
 //! Invariant: names are unique and stable, for people compare them over months; a change of what a row executes is a new name.
 
-use super::figures::Scope;
+use super::{figures::Scope, state::StateWork};
 use crate::engine::Prediction;
 use anyhow::bail;
 use laminar_fixtures::workload::{Params, Recipe, amm, erc20, hot_counter, one_sender, plain_transfers};
@@ -29,6 +29,8 @@ pub(super) enum Work {
     Generated(Generated),
     /// One generated block, from raw transactions to the state root.
     Path(Generated),
+    /// Hashes and state roots, without blocks.
+    State(StateWork),
 }
 
 /// How to make a block.
@@ -56,7 +58,7 @@ const fn sized(params: Params, txs: usize) -> Params {
 }
 
 /// All rows, in the order in which they run.
-static ROWS: [Spec; 13] = [
+static ROWS: [Spec; 18] = [
     Spec {
         name: "mainnet/none",
         about: "mainnet blocks of 4 Mgas or more, nothing predicted",
@@ -110,6 +112,31 @@ static ROWS: [Spec; 13] = [
         about: "the token transfers, from signatures to the state root",
         work: Work::Path(ERC20),
     },
+    Spec {
+        name: "keccak/32",
+        about: "hashes of 32 bytes in batches, against one after the other",
+        work: Work::State(StateWork::Keccak { len: 32 }),
+    },
+    Spec {
+        name: "keccak/532",
+        about: "hashes of full branch nodes in batches, against one after the other",
+        work: Work::State(StateWork::Keccak { len: 532 }),
+    },
+    Spec {
+        name: "root/sorted",
+        about: "root of 100,000 sorted accounts from scratch, against alloy-trie's state_root",
+        work: Work::State(StateWork::Sorted),
+    },
+    Spec {
+        name: "root/updates",
+        about: "10,000 random updates of 1,000,000 accounts, against one thread with scalar hashing",
+        work: Work::State(StateWork::Updates),
+    },
+    Spec {
+        name: "root/witnesses",
+        about: "state roots after the mainnet blocks with witness, against one thread with scalar hashing",
+        work: Work::State(StateWork::Witnesses),
+    },
 ];
 
 impl Spec {
@@ -118,6 +145,7 @@ impl Spec {
         match self.work {
             Work::Mainnet(_) | Work::Worst | Work::Generated(_) => Scope::Execution,
             Work::Path(_) => Scope::Path,
+            Work::State(_) => Scope::State,
         }
     }
 }

@@ -22,6 +22,9 @@ pub(super) enum Scope {
     /// From signed transactions to the state root.
     #[serde(rename = "execution + receipts root + state root + senders")]
     Path,
+    /// Hashing and tries alone.
+    #[serde(rename = "state")]
+    State,
 }
 
 impl Scope {
@@ -30,6 +33,7 @@ impl Scope {
         match self {
             Self::Execution => "execution only: from recovered senders to receipts and state changes",
             Self::Path => "whole path: execution + receipts root + state root + senders",
+            Self::State => "hashing and tries alone, against the rival that the row names",
         }
     }
 }
@@ -129,7 +133,8 @@ pub(super) struct Terms {
 }
 
 impl Duel {
-    fn new<'a>(
+    /// The totals of both sides.
+    pub(super) fn new<'a>(
         lean: impl Iterator<Item = &'a Series> + Clone,
         candidate: impl Iterator<Item = &'a Series> + Clone,
     ) -> Self {

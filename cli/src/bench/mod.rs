@@ -1,7 +1,7 @@
 //! `laminar bench`: real and generated blocks, executed by lean sequential revm and by the executor in turn, and timed.
 //!
 //! Place in the flow: `catalog` names the rows, `case` makes their blocks, `runs` and `path` measure them, `figures` adds up,
-//! `report` and `table` print.
+//! `report` and `table` print. `state` measures what needs no block.
 //! Invariant: a row with a figure is a row on whose every block both results were compared and equal; every other row says
 //! why it has none. It does not explain single blocks: `replay` does.
 
@@ -15,6 +15,7 @@ mod runs;
 mod series;
 mod simulate;
 mod simulate_report;
+mod state;
 mod table;
 
 use crate::{

@@ -6,8 +6,8 @@
 use super::{
     case::archive,
     catalog::{Spec, Work},
-    figures::{Figures, Scope},
-    row::{Setup, Trouble},
+    figures::Scope,
+    row::{Setup, Shown, Trouble},
     table,
 };
 use crate::{
@@ -40,7 +40,7 @@ struct Line<'a> {
     name: &'a str,
     scope: Scope,
     #[serde(flatten)]
-    figures: Option<&'a Figures>,
+    figures: Option<&'a Shown>,
     #[serde(skip_serializing_if = "Option::is_none")]
     skipped: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -93,7 +93,11 @@ impl Report {
         let mut out = io::stdout().lock();
         let has_archive = archive(&setup.data).is_file();
         for spec in rows {
-            let available = has_archive || !matches!(spec.work, Work::Mainnet(_) | Work::Worst);
+            let available = match spec.work {
+                Work::Mainnet(_) | Work::Worst => has_archive,
+                Work::State(work) => work.is_available(&setup.data),
+                Work::Generated(_) | Work::Path(_) => true,
+            };
             let Spec { name, about, .. } = *spec;
             match self.form {
                 Form::Json => {
@@ -113,7 +117,7 @@ impl Report {
     ///
     /// # Errors
     /// Stdout cannot be written.
-    pub(super) fn row(&mut self, spec: &'static Spec, measured: Result<Figures, Trouble>) -> io::Result<()> {
+    pub(super) fn row(&mut self, spec: &'static Spec, measured: Result<Shown, Trouble>) -> io::Result<()> {
         self.progress.hide();
         self.summary.add(spec.name, measured.as_ref().err());
         if let Err(trouble @ (Trouble::Differs(_) | Trouble::Unreadable(_))) = &measured {

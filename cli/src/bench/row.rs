@@ -10,11 +10,13 @@ use super::{
     path,
     report::Progress,
     runs::{Measured, Runner},
+    state::{self, StateFigures},
 };
 use crate::{
     ending::{Ended, one_line},
     engine::{Flags, Prediction},
 };
+use serde::Serialize;
 use std::path::PathBuf;
 
 /// A single reading can be the machine's worst moment and not the block's: so many of the lowest are measured again.
@@ -85,6 +87,16 @@ fn name(predict: Prediction) -> &'static str {
     }
 }
 
+/// What a row shows.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Shown {
+    /// Of blocks.
+    Blocks(Box<Figures>),
+    /// Of hashing and tries alone.
+    State(StateFigures),
+}
+
 /// Measures a row.
 ///
 /// # Errors
@@ -94,9 +106,17 @@ pub(super) fn measure(
     spec: &Spec,
     mainnet: &mut Mainnet,
     progress: &Progress,
-) -> Result<Figures, Trouble> {
+) -> Result<Shown, Trouble> {
     progress.start(spec.name);
     match &spec.work {
+        Work::State(work) => state::measure(setup, *work).map(Shown::State),
+        work => measure_blocks(setup, work, mainnet, progress).map(Box::new).map(Shown::Blocks),
+    }
+}
+
+fn measure_blocks(setup: &Setup, work: &Work, mainnet: &mut Mainnet, progress: &Progress) -> Result<Figures, Trouble> {
+    match work {
+        Work::State(_) => unreachable!("measured without blocks"),
         Work::Mainnet(predict) => {
             let is_long = |case: &&Case| case.block.header.gas_used >= GAS_MIN;
             let cases: Vec<_> = mainnet.cases()?.iter().filter(is_long).collect();

@@ -75,7 +75,9 @@ impl Simulator {
                 made = make(generated)?;
                 vec![&made]
             }
-            Work::Mainnet(_) | Work::Worst | Work::Path(_) => return Err(Trouble::Skipped(NOT_SIMULATED.to_owned())),
+            Work::Mainnet(_) | Work::Worst | Work::Path(_) | Work::State(_) => {
+                return Err(Trouble::Skipped(NOT_SIMULATED.to_owned()));
+            }
         };
         let mut simulated = Simulated::new(&self.cores);
         for (at, case) in cases.iter().enumerate() {

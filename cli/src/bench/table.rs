@@ -5,7 +5,8 @@
 
 use super::{
     figures::{Duel, Figures, Scope},
-    row::Trouble,
+    row::{Shown, Trouble},
+    state::StateFigures,
 };
 
 /// What the columns mean.
@@ -41,6 +42,11 @@ impl Columns<'_> {
 
 /// The name of the scope, and the titles of the columns.
 pub(super) fn head(scope: Scope) -> String {
+    if scope == Scope::State {
+        let titles = ["rival", "min", "ours", "min", "ratio", "best", "rival cpu", "ours cpu", "cpu"];
+        let titles = state_line("row", "rival", &titles, &["items", "ns each"]);
+        return format!("{}\n{titles}", scope.about());
+    }
     let titles = Columns {
         name: "row",
         size: ["blocks", "txs", "Mgas"],
@@ -52,12 +58,16 @@ pub(super) fn head(scope: Scope) -> String {
 }
 
 /// A row with its parts.
-pub(super) fn row(name: &str, measured: &Result<Figures, Trouble>) -> String {
-    let figures = match measured {
-        Ok(figures) => figures,
-        Err(trouble @ Trouble::Skipped(_)) => return format!("{name:<20} {trouble}"),
-        Err(trouble) => return format!("{name:<20} failed: {trouble}"),
-    };
+pub(super) fn row(name: &str, measured: &Result<Shown, Trouble>) -> String {
+    match measured {
+        Ok(Shown::Blocks(figures)) => blocks_row(name, figures),
+        Ok(Shown::State(figures)) => state_row(name, figures),
+        Err(trouble @ Trouble::Skipped(_)) => format!("{name:<20} {trouble}"),
+        Err(trouble) => format!("{name:<20} failed: {trouble}"),
+    }
+}
+
+fn blocks_row(name: &str, figures: &Figures) -> String {
     let Figures { blocks, txs, gas_used, runs, .. } = figures;
     let counts = [runs.incarnations, runs.adopted, runs.aborted, runs.transfers, runs.sequential_blocks as u64];
     let counts = counts.map(|count| count.to_string());
@@ -75,6 +85,20 @@ pub(super) fn row(name: &str, measured: &Result<Figures, Trouble>) -> String {
         lines.extend(parts.iter().map(|part| part_line(mark, part.name, &part.duel)));
     }
     lines.join("\n")
+}
+
+fn state_row(name: &str, figures: &StateFigures) -> String {
+    let rates = [format!("{} {}s", figures.items, figures.unit), format!("{:.0}", figures.ns_per_item)];
+    let (times, rates) = (times(&figures.duel), rates.each_ref().map(String::as_str));
+    state_line(name, figures.rival, &times.each_ref().map(String::as_str), &rates)
+}
+
+fn state_line(name: &str, rival: &str, times: &[&str; 9], [items, each]: &[&str; 2]) -> String {
+    let [theirs, theirs_min, ours, ours_min, ratio, best, their_cpu, our_cpu, cpu] = times;
+    format!(
+        "{name:<20} {rival:<20} {theirs:>9} {theirs_min:>9} {ours:>9} {ours_min:>9} {ratio:>7} {best:>7} {their_cpu:>9} \
+         {our_cpu:>9} {cpu:>6} {items:>16} {each:>8}"
+    )
 }
 
 fn times(duel: &Duel) -> [String; 9] {
@@ -126,7 +150,8 @@ mod tests {
     #[test]
     fn rows_and_parts_align_with_the_head() {
         let terms = Terms { predict: "none", threads: 2, passes: 3 };
-        let row = row("path/erc20", &Ok(Figures::of_path(terms, (1, 21_000), &MeasuredPath::default())));
+        let figures = Figures::of_path(terms, (1, 21_000), &MeasuredPath::default());
+        let row = row("path/erc20", &Ok(Shown::Blocks(Box::new(figures))));
         let head = head(Scope::Path);
         let titles = head.lines().nth(1).unwrap();
         let end = titles.find(" lean ").unwrap() + " lean".len();

@@ -13,6 +13,10 @@ mod lanes;
 mod simd;
 
 use alloy_primitives::{B256, keccak256};
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// Position of the fastest allowed variant in [`Dispatch::ALL`].
+static FASTEST: AtomicU8 = AtomicU8::new(Dispatch::Avx512 as u8);
 
 /// Which code hashes a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,15 +33,17 @@ impl Dispatch {
     /// All variants, slowest first.
     pub const ALL: [Self; 3] = [Self::Scalar, Self::Avx2, Self::Avx512];
 
-    /// The fastest that this CPU can run.
+    /// The fastest that this CPU can run, and that [`Self::limit`] allows.
     pub fn detect() -> Self {
-        if Self::Avx512.is_available() {
-            Self::Avx512
-        } else if Self::Avx2.is_available() {
-            Self::Avx2
-        } else {
-            Self::Scalar
-        }
+        // ORDER: Relaxed; it decides how fast hashes come and publishes nothing.
+        let fastest = usize::from(FASTEST.load(Ordering::Relaxed));
+        let allowed = Self::ALL.iter().take(fastest + 1).rev();
+        allowed.copied().find(|dispatch| dispatch.is_available()).unwrap_or(Self::Scalar)
+    }
+
+    /// From now on nothing faster than `fastest` is used in this process, unless it is asked for by name: for measurements.
+    pub fn limit(fastest: Self) {
+        FASTEST.store(fastest as u8, Ordering::Relaxed);
     }
 
     /// Whether this CPU can run it.
@@ -119,6 +125,11 @@ mod tests {
     #[test]
     fn all_lengths_mixed_in_one_batch() {
         check(&(0..=1000).map(|len| message(len, 7)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn order_of_all_is_that_of_the_positions() {
+        assert!(Dispatch::ALL.iter().enumerate().all(|(place, dispatch)| *dispatch as usize == place));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::{
     node::{Branch, NodeId},
-    subtrie::Subtrie,
+    subtrie::{Subtrie, nibble_at},
     value::TrieValue,
 };
 use alloy_primitives::B256;
@@ -56,9 +56,4 @@ fn group_len<T>(keys: &[(B256, T)], is_inside: impl Fn(&B256) -> bool) -> usize 
     } else {
         keys.partition_point(|(key, _)| is_inside(key))
     }
-}
-
-fn nibble_at(key: &B256, depth: usize) -> u8 {
-    let byte = key[depth / 2];
-    if depth.is_multiple_of(2) { byte >> 4 } else { byte & 0xf }
 }

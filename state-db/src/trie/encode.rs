@@ -6,6 +6,7 @@ use super::{
     node::{Arena, Node, NodeId},
     value::TrieValue,
 };
+use alloy_primitives::B256;
 use alloy_rlp::{EMPTY_STRING_CODE, Header};
 use alloy_trie::{
     Nibbles,
@@ -47,6 +48,21 @@ pub(super) fn encode_leaf(path: &Nibbles, value: &[u8], out: &mut Vec<u8>) {
     let path = encode_path_leaf(path, true);
     Header { list: true, payload_length: string_len(&path) + string_len(value) }.encode(out);
     encode_string(&path, out);
+    encode_string(value, out);
+}
+
+/// Appends the leaf of `key` whose path begins at `depth`, which is at most 64.
+pub(super) fn encode_leaf_at(key: &B256, depth: usize, value: &[u8], out: &mut Vec<u8>) {
+    let rest = &key[depth.div_ceil(2)..];
+    let flag = if depth.is_multiple_of(2) { 0x20 } else { 0x30 | key[depth / 2] & 0xf };
+    // The path is a string of its own: one byte, which is below 0x80, or more with a header of one byte.
+    let path_len = 1 + rest.len() + usize::from(!rest.is_empty());
+    Header { list: true, payload_length: path_len + string_len(value) }.encode(out);
+    if !rest.is_empty() {
+        out.push(EMPTY_STRING_CODE + 1 + rest.len() as u8);
+    }
+    out.push(flag);
+    out.extend_from_slice(rest);
     encode_string(value, out);
 }
 

@@ -14,7 +14,7 @@ use super::{
 };
 use alloy_trie::{Nibbles, nodes::RlpNode};
 use rayon::prelude::*;
-use std::cmp::Reverse;
+use std::{cmp::Reverse, hint::black_box};
 
 /// Nodes that are encoded and hashed together; their RLP stays in the second-level cache.
 const CHUNK_LEN: usize = 256;
@@ -66,6 +66,8 @@ fn hash_group<V: TrieValue>(subtries: &mut [&mut Subtrie<V>]) {
     }
     let mut batch = NodeBatch::default();
     for chunk in levels.iter().rev().flat_map(|level| level.chunks(CHUNK_LEN)) {
+        let touched = chunk.iter().map(|(subtrie, id)| subtries[*subtrie as usize].arena.touch(*id));
+        black_box(touched.sum::<usize>());
         for (subtrie, id) in chunk {
             batch.add(|value, rlp| encode_node(&subtries[*subtrie as usize].arena, *id, value, rlp));
         }

@@ -7,7 +7,8 @@
 
 use super::{
     batch::NodeBatch,
-    encode::{encode_branch, encode_extension, encode_leaf},
+    encode::{encode_branch, encode_extension, encode_leaf_at},
+    subtrie::nibble_at,
     value::TrieValue,
 };
 use alloy_primitives::{B256, keccak256};
@@ -87,7 +88,7 @@ impl<'a, V: TrieValue> Level<'a, V> {
             batch.add(|bytes, rlp| {
                 bytes.clear();
                 value.encode(bytes);
-                encode_leaf(&Nibbles::unpack(key).slice((fork + 1) as usize..), bytes, rlp);
+                encode_leaf_at(key, (fork + 1) as usize, bytes, rlp);
             });
             self.orphans.push(Orphan { first: place as u32, fork, reference: RlpNode::default() });
             before = after;
@@ -141,8 +142,7 @@ impl<'a, V: TrieValue> Level<'a, V> {
     fn children<'o>(&self, group: &'o [Orphan], depth: i8) -> [Option<&'o RlpNode>; 16] {
         let mut children = [None; 16];
         for orphan in group {
-            let byte = self.leaves[orphan.first as usize].0[depth as usize / 2];
-            let nibble = if depth % 2 == 0 { byte >> 4 } else { byte & 0xf };
+            let nibble = nibble_at(&self.leaves[orphan.first as usize].0, depth as usize);
             children[usize::from(nibble)] = Some(&orphan.reference);
         }
         children

@@ -19,12 +19,14 @@ use super::{
 use alloy_primitives::{B256, Bytes, keccak256, map::B256Map};
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, nodes::RlpNode};
 use rayon::prelude::*;
-use std::ops::Range;
+use std::{hint::black_box, ops::Range};
 
 /// Leaves from which a trie is worth dividing.
 const SPLIT_MIN: usize = 4096;
 /// Keys of an update from which threads share the work.
 const PARALLEL_MIN: usize = 256;
+/// Keys towards which nodes are read in step.
+const TOUCHED_LEN: usize = 32;
 /// Children of a branch.
 const PARTS: usize = 16;
 
@@ -174,13 +176,17 @@ impl<V: TrieValue> Trie<V> {
         value: impl Fn(&T, Option<&V>) -> V + Sync,
     ) -> Result<(), (usize, TrieError)> {
         self.split_if_big(items.len());
+        let is_split = self.is_split();
         let upsert = |part: &mut Subtrie<V>, items: &[T]| {
             for (place, item) in items.iter().enumerate() {
+                if is_split && place % TOUCHED_LEN == 0 {
+                    black_box(part.touch(items[place..].iter().take(TOUCHED_LEN).map(&key)));
+                }
                 part.upsert(key(item), source, |before| value(item, before)).map_err(|error| (place, error))?;
             }
             Ok(())
         };
-        if !self.is_split() {
+        if !is_split {
             return upsert(&mut self.parts[0], items);
         }
         self.root = None;

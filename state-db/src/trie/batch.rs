@@ -1,8 +1,8 @@
 //! Nodes that are encoded one after the other and hashed together.
 
+use super::reference::Reference;
 use crate::keccak::{Dispatch, hash_each};
 use alloy_primitives::B256;
-use alloy_trie::nodes::RlpNode;
 
 /// Nodes shorter than a hash stand in their parent as they are.
 const HASH_LEN: usize = 32;
@@ -33,7 +33,7 @@ impl NodeBatch {
 
     /// Calls `take` with the place of each node and with what stands for it in its parent, in the order in which they were
     /// added. The batch is empty then.
-    pub(super) fn finish(&mut self, mut take: impl FnMut(usize, RlpNode)) {
+    pub(super) fn finish(&mut self, mut take: impl FnMut(usize, Reference)) {
         let Self { rlp, ends, hashed, hashes, .. } = self;
         let node = |i: usize| &rlp[i.checked_sub(1).map_or(0, |before| ends[before])..ends[i]];
         hash_each(Dispatch::detect(), hashed.len(), |i| node(hashed[i]), hashes);
@@ -42,9 +42,9 @@ impl NodeBatch {
             let rlp = node(i);
             take(
                 i,
-                match RlpNode::from_raw(rlp) {
+                match Reference::from_raw(rlp) {
                     Some(inline) if rlp.len() < HASH_LEN => inline,
-                    _ => RlpNode::word_rlp(hashes.next().expect("one hash for each node of 32 bytes or more")),
+                    _ => Reference::of_hash(hashes.next().expect("one hash for each node of 32 bytes or more")),
                 },
             );
         }

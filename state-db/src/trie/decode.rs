@@ -6,10 +6,11 @@
 use super::{
     error::NodeFault,
     node::{Arena, Branch, Extension, Leaf, Node, NodeId},
+    reference::Reference,
     value::TrieValue,
 };
 use alloy_rlp::Header;
-use alloy_trie::{Nibbles, nodes::RlpNode};
+use alloy_trie::Nibbles;
 
 /// Nibbles of a key.
 pub(super) const KEY_NIBBLES: usize = 64;
@@ -25,7 +26,7 @@ const INLINE_PREFIXES: std::ops::RangeInclusive<u8> = 0xc0..=0xde;
 pub(super) fn decode_node<V: TrieValue>(
     arena: &mut Arena<V>,
     rlp: &[u8],
-    reference: RlpNode,
+    reference: Reference,
     depth: usize,
 ) -> Result<NodeId, NodeFault> {
     let mut payload = rlp;
@@ -53,7 +54,7 @@ fn count_items(mut items: &[u8]) -> Result<usize, NodeFault> {
 fn decode_branch<V: TrieValue>(
     arena: &mut Arena<V>,
     mut items: &[u8],
-    rlp: RlpNode,
+    rlp: Reference,
     depth: usize,
 ) -> Result<NodeId, NodeFault> {
     if depth >= KEY_NIBBLES {
@@ -85,7 +86,7 @@ fn decode_child<V: TrieValue>(arena: &mut Arena<V>, items: &mut &[u8], depth: us
     };
     let (item, rest) = items.split_at_checked(len).ok_or(NodeFault::Child)?;
     *items = rest;
-    let reference = RlpNode::from_raw_rlp(item)?;
+    let reference = Reference::from_raw(item).ok_or(NodeFault::Child)?;
     match prefix {
         EMPTY_STRING => Ok(NodeId::EMPTY),
         HASH_PREFIX => Ok(Node::Blinded(arena.blinded.insert((), reference)).into()),
@@ -97,7 +98,7 @@ fn decode_child<V: TrieValue>(arena: &mut Arena<V>, items: &mut &[u8], depth: us
 fn decode_short<V: TrieValue>(
     arena: &mut Arena<V>,
     mut items: &[u8],
-    rlp: RlpNode,
+    rlp: Reference,
     depth: usize,
 ) -> Result<NodeId, NodeFault> {
     let (path, is_leaf) = decode_path(Header::decode_bytes(&mut items, false)?)?;
@@ -147,7 +148,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn fault(rlp: &[u8]) -> NodeFault {
-        decode_node(&mut Arena::<U256>::default(), rlp, RlpNode::default(), 62).expect_err("malformed")
+        decode_node(&mut Arena::<U256>::default(), rlp, Reference::default(), 62).expect_err("malformed")
     }
 
     #[test]
@@ -170,7 +171,7 @@ mod tests {
     #[test]
     fn leaf_of_two_nibbles_is_read() {
         let mut arena = Arena::<U256>::default();
-        let id = decode_node(&mut arena, &hex!("c4 8220ab 05"), RlpNode::default(), 62).expect("well formed");
+        let id = decode_node(&mut arena, &hex!("c4 8220ab 05"), Reference::default(), 62).expect("well formed");
         let Node::Leaf(place) = id.unpack() else { panic!("{id:?}") };
         assert_eq!(arena.leaves[place].path, Nibbles::from_nibbles([0xa, 0xb]));
         assert_eq!(arena.leaves[place].value, U256::from(5));
@@ -179,7 +180,7 @@ mod tests {
     /// What is accepted must be written back as it was.
     fn check(bytes: &[u8], depth: usize) {
         let mut arena = Arena::<Bytes>::default();
-        if let Ok(id) = decode_node(&mut arena, bytes, RlpNode::default(), depth) {
+        if let Ok(id) = decode_node(&mut arena, bytes, Reference::default(), depth) {
             let mut again = Vec::new();
             encode_node(&arena, id, &mut Vec::new(), &mut again);
             assert_eq!(again, bytes);

@@ -4,19 +4,15 @@
 
 use super::{
     node::{Arena, Node, NodeId},
+    reference::{REFERENCE_LEN_MAX, Reference},
     value::TrieValue,
 };
 use alloy_primitives::B256;
 use alloy_rlp::{EMPTY_STRING_CODE, Header};
-use alloy_trie::{
-    Nibbles,
-    nodes::{RlpNode, encode_path_leaf},
-};
+use alloy_trie::{Nibbles, nodes::encode_path_leaf};
 
-/// A hash with its header.
-const REFERENCE_LEN_MAX: usize = 33;
-/// Header, sixteen references, no value.
-const BRANCH_LEN_MAX: usize = 3 + 16 * REFERENCE_LEN_MAX + 1;
+/// Length of a list of up to 64 KiB.
+const HEADER_LEN_MAX: usize = 3;
 
 /// Appends the RLP of a revealed node to `out`; nothing for blinded nodes and for none. `scratch` is overwritten.
 pub(super) fn encode_node<V: TrieValue>(arena: &Arena<V>, id: NodeId, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
@@ -34,11 +30,9 @@ pub(super) fn encode_node<V: TrieValue>(arena: &Arena<V>, id: NodeId, scratch: &
             encode_extension(&extension.path, child, out);
         }
         Node::Branch(place) => {
-            let reference = |id: &NodeId| match arena.reference(*id) {
-                None if *id == NodeId::EMPTY => None,
-                reference => Some(reference.expect("children are hashed before their parent")),
-            };
-            encode_branch(arena.branches[place].children.iter().map(reference), out);
+            let children = arena.child_references(place);
+            assert!(children.iter().all(|child| !child.is_empty()), "children are hashed before their parent");
+            encode_branch(children, out);
         }
     }
 }
@@ -74,33 +68,23 @@ pub(super) fn encode_extension(path: &Nibbles, child: &[u8], out: &mut Vec<u8>) 
     out.extend_from_slice(child);
 }
 
-/// Appends a branch whose children have these references; `None` where there is none.
-pub(super) fn encode_branch<'a>(children: impl Iterator<Item = Option<&'a RlpNode>>, out: &mut Vec<u8>) {
-    let start = out.len();
-    out.reserve(BRANCH_LEN_MAX);
-    out.extend_from_slice(&[0xf9, 0, 0]);
+/// Appends a branch whose children have these references, [`Reference::NONE`] where there is none.
+///
+/// PERF: every reference is copied whole, and the next one begins where its bytes end: which children are there, and of which
+/// kind they are, is as random as hashes, and a branch for each would be guessed wrong.
+pub(super) fn encode_branch(children: [&Reference; 16], out: &mut Vec<u8>) {
+    let mut rlp = [0; HEADER_LEN_MAX + 17 * REFERENCE_LEN_MAX];
+    let mut end = HEADER_LEN_MAX;
     for child in children {
-        let Some(reference) = child else {
-            out.push(EMPTY_STRING_CODE);
-            continue;
-        };
-        // Most are hashes, and copies of a known length are cheap.
-        match <&[u8; REFERENCE_LEN_MAX]>::try_from(&reference[..]) {
-            Ok(hash) => out.extend_from_slice(hash),
-            Err(_) => out.extend_from_slice(reference),
-        }
+        rlp[end..end + REFERENCE_LEN_MAX].copy_from_slice(child.padded());
+        end += child.len();
     }
-    out.push(EMPTY_STRING_CODE);
-    // The header says the length, which is known only now; three bytes are enough for every branch.
-    let payload_length = out.len() - start - 3;
-    let mut header = [0; 3];
-    Header { list: true, payload_length }.encode(&mut &mut header[..]);
-    let header_len = Header { list: true, payload_length }.length();
-    out[start..start + header_len].copy_from_slice(&header[..header_len]);
-    if header_len < 3 {
-        out.copy_within(start + 3.., start + header_len);
-        out.truncate(start + header_len + payload_length);
-    }
+    rlp[end] = EMPTY_STRING_CODE;
+    end += 1;
+    let header = Header { list: true, payload_length: end - HEADER_LEN_MAX };
+    let start = HEADER_LEN_MAX - header.length();
+    header.encode(&mut &mut rlp[start..HEADER_LEN_MAX]);
+    out.extend_from_slice(&rlp[start..end]);
 }
 
 /// Appends a string with its header.

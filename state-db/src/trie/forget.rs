@@ -7,12 +7,12 @@
 
 use super::{
     node::{Arena, Branch, Extension, Leaf, Node, NodeId},
+    reference::Reference,
     sparse::Trie,
     state::StateTrie,
     subtrie::{Link, Subtrie},
     value::TrieValue,
 };
-use alloy_trie::nodes::RlpNode;
 
 impl<V: TrieValue> Subtrie<V> {
     /// Bytes of memory that the nodes take, free places included.
@@ -59,7 +59,7 @@ pub(super) fn copy_since<V: TrieValue>(from: &Arena<V>, to: &mut Arena<V>, id: N
     }
 }
 
-fn blinded<V>(arena: &mut Arena<V>, reference: RlpNode) -> NodeId {
+fn blinded<V>(arena: &mut Arena<V>, reference: Reference) -> NodeId {
     Node::Blinded(arena.blinded.insert((), reference)).into()
 }
 

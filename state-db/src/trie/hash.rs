@@ -8,11 +8,12 @@ use super::{
     batch::NodeBatch,
     encode::encode_node,
     node::{Node, NodeId},
+    reference::Reference,
     sparse::Trie,
     subtrie::Subtrie,
     value::TrieValue,
 };
-use alloy_trie::{Nibbles, nodes::RlpNode};
+use alloy_trie::Nibbles;
 use rayon::prelude::*;
 use std::{cmp::Reverse, hint::black_box};
 
@@ -49,7 +50,7 @@ pub fn hash_tries<V: TrieValue>(tries: &mut [&mut Trie<V>]) {
 /// Computes the reference of the branch above sixteen parts.
 fn hash_root<V: TrieValue>(trie: &mut Trie<V>) {
     let Some(rlp) = trie.root_rlp() else { return };
-    trie.root = Some(RlpNode::from_rlp(&rlp));
+    trie.root = Some(Reference::from_rlp(&rlp));
     if let Some(journal) = trie.journal.as_deref_mut() {
         journal.write(Nibbles::new(), rlp);
     }

@@ -3,7 +3,8 @@
 //! Invariants: each id but the root is held by exactly one parent. A node's reference is what stands for it in the parent (its
 //! RLP if shorter than 32 bytes, else its hash), or empty if the node is dirty; above a dirty node all nodes are dirty.
 
-use alloy_trie::{Nibbles, nodes::RlpNode};
+use super::reference::Reference;
+use alloy_trie::Nibbles;
 
 /// Kind and place of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,19 @@ const PLACE_MASK: u32 = (1 << PLACE_BITS) - 1;
 impl NodeId {
     pub(super) const EMPTY: Self = Self(u32::MAX);
 
+    /// Blinded, leaf, extension, branch; the last one for no node, too.
+    #[inline]
+    const fn kind(self) -> usize {
+        (self.0 >> PLACE_BITS) as usize
+    }
+
+    /// The place among nodes of the kind; one that no slab has for no node.
+    #[inline]
+    const fn place(self) -> usize {
+        (self.0 & PLACE_MASK) as usize
+    }
+
+    #[inline]
     pub(super) fn unpack(self) -> Node {
         let place = self.0 & PLACE_MASK;
         match self.0 >> PLACE_BITS {
@@ -107,7 +121,7 @@ impl Branch {
 #[derive(Clone, Debug)]
 pub(super) struct Slab<T> {
     items: Vec<T>,
-    pub(super) references: Vec<RlpNode>,
+    pub(super) references: Vec<Reference>,
     free: Vec<u32>,
 }
 
@@ -118,7 +132,7 @@ impl<T> Default for Slab<T> {
 }
 
 impl<T> Slab<T> {
-    pub(super) fn insert(&mut self, item: T, reference: RlpNode) -> u32 {
+    pub(super) fn insert(&mut self, item: T, reference: Reference) -> u32 {
         if let Some(place) = self.free.pop() {
             self.items[place as usize] = item;
             self.references[place as usize] = reference;
@@ -149,12 +163,12 @@ impl<T> Slab<T> {
     /// Bytes of memory, free places included.
     fn memory_bytes(&self) -> usize {
         self.items.capacity() * size_of::<T>()
-            + self.references.capacity() * size_of::<RlpNode>()
+            + self.references.capacity() * size_of::<Reference>()
             + self.free.capacity() * size_of::<u32>()
     }
 
     pub(super) fn mark_dirty(&mut self, place: u32) {
-        self.references[place as usize] = RlpNode::default();
+        self.references[place as usize] = Reference::default();
     }
 }
 
@@ -194,7 +208,7 @@ impl<V> Default for Arena<V> {
 
 impl<V> Arena<V> {
     pub(super) fn new_leaf(&mut self, path: Nibbles, value: V) -> NodeId {
-        Node::Leaf(self.leaves.insert(Leaf { path, value }, RlpNode::default())).into()
+        Node::Leaf(self.leaves.insert(Leaf { path, value }, Reference::default())).into()
     }
 
     /// An extension, or the child itself if the path is empty.
@@ -202,13 +216,13 @@ impl<V> Arena<V> {
         if path.is_empty() {
             return child;
         }
-        Node::Extension(self.extensions.insert(Extension { path, child }, RlpNode::default())).into()
+        Node::Extension(self.extensions.insert(Extension { path, child }, Reference::default())).into()
     }
 
     /// A dirty branch, used in `epoch`.
     pub(super) fn new_branch(&mut self, children: [NodeId; 16], epoch: u32) -> NodeId {
         let dirty = (0..16).filter(|i| self.is_dirty(children[*i])).fold(0, |mask, i| mask | 1 << i);
-        Node::Branch(self.branches.insert(Branch { children, dirty, used: epoch }, RlpNode::default())).into()
+        Node::Branch(self.branches.insert(Branch { children, dirty, used: epoch }, Reference::default())).into()
     }
 
     /// Bytes of memory that the nodes take, free places included.
@@ -220,7 +234,7 @@ impl<V> Arena<V> {
     }
 
     /// How the parent refers to the node; `None` for a dirty node and for none.
-    pub(super) fn reference(&self, id: NodeId) -> Option<&RlpNode> {
+    pub(super) fn reference(&self, id: NodeId) -> Option<&Reference> {
         let (references, place) = match id.unpack() {
             Node::Empty => return None,
             Node::Blinded(place) => (&self.blinded.references, place),
@@ -240,11 +254,21 @@ impl<V> Arena<V> {
             Node::Empty | Node::Blinded(_) => 0,
             Node::Leaf(place) => self.leaves[place].path.len(),
             Node::Extension(place) => self.extensions[place].path.len(),
-            Node::Branch(place) => {
-                let children = self.branches[place].children.iter();
-                children.map(|child| self.reference(*child).map_or(0, |reference| reference.len())).sum()
-            }
+            Node::Branch(place) => self.child_references(place).into_iter().map(|reference| reference.len()).sum(),
         }
+    }
+
+    /// How the branch at `place` refers to its children: [`Reference::NONE`] where there is none, empty for a dirty one.
+    pub(super) fn child_references(&self, place: u32) -> [&Reference; 16] {
+        // Looked up by the bits of the kind, which are random, rather than matched.
+        let by_kind = [
+            &*self.blinded.references,
+            &*self.leaves.references,
+            &*self.extensions.references,
+            &*self.branches.references,
+        ];
+        let children = &self.branches[place].children;
+        children.each_ref().map(|id| by_kind[id.kind()].get(id.place()).unwrap_or(&Reference::NONE))
     }
 
     /// Whether there is a node and its reference must be computed.
@@ -253,7 +277,7 @@ impl<V> Arena<V> {
     }
 
     /// Notes the computed reference of a node whose children are clean; it is clean then.
-    pub(super) fn set_reference(&mut self, id: NodeId, reference: RlpNode) {
+    pub(super) fn set_reference(&mut self, id: NodeId, reference: Reference) {
         match id.unpack() {
             Node::Empty | Node::Blinded(_) => {}
             Node::Leaf(place) => self.leaves.references[place as usize] = reference,
@@ -283,7 +307,7 @@ mod tests {
     #[test]
     fn released_places_are_used_again() {
         let mut slab = Slab::default();
-        let insert = |slab: &mut Slab<char>, item| slab.insert(item, RlpNode::default());
+        let insert = |slab: &mut Slab<char>, item| slab.insert(item, Reference::default());
         assert_eq!((insert(&mut slab, 'a'), insert(&mut slab, 'b')), (0, 1));
         slab.release(0);
         assert_eq!((insert(&mut slab, 'c'), insert(&mut slab, 'd')), (0, 2));

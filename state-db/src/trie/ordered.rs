@@ -6,10 +6,11 @@
 use super::{
     batch::NodeBatch,
     encode::{encode_extension, encode_leaf, encode_string, string_len},
+    reference::Reference,
 };
-use alloy_primitives::{B256, keccak256};
+use alloy_primitives::B256;
 use alloy_rlp::{EMPTY_STRING_CODE, Header};
-use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, nodes::RlpNode};
+use alloy_trie::{EMPTY_ROOT_HASH, Nibbles};
 
 /// Root of the trie that maps the RLP of each index to the item there, as the header commits to transactions, receipts and
 /// withdrawals.
@@ -37,11 +38,11 @@ pub fn trie_root<K: AsRef<[u8]>, T: AsRef<[u8]>>(pairs: impl IntoIterator<Item =
     }
     let leaves = hash_leaves(&entries);
     let root = subtrie(&entries, &leaves, 0);
-    root.as_hash().unwrap_or_else(|| keccak256(&root))
+    root.to_hash()
 }
 
 /// The reference of each entry's leaf; empty for an entry that stands in a branch.
-fn hash_leaves<T: AsRef<[u8]>>(entries: &[(Nibbles, T)]) -> Vec<RlpNode> {
+fn hash_leaves<T: AsRef<[u8]>>(entries: &[(Nibbles, T)]) -> Vec<Reference> {
     let mut batch = NodeBatch::default();
     for (i, (key, value)) in entries.iter().enumerate() {
         let before = i.checked_sub(1).map(|before| &entries[before]);
@@ -62,12 +63,12 @@ fn hash_leaves<T: AsRef<[u8]>>(entries: &[(Nibbles, T)]) -> Vec<RlpNode> {
 }
 
 /// The reference of the subtrie of `entries`, which share `depth` nibbles.
-fn subtrie<T: AsRef<[u8]>>(entries: &[(Nibbles, T)], leaves: &[RlpNode], depth: usize) -> RlpNode {
+fn subtrie<T: AsRef<[u8]>>(entries: &[(Nibbles, T)], leaves: &[Reference], depth: usize) -> Reference {
     let (Some((first, value)), Some((last, _))) = (entries.first(), entries.last()) else {
-        return RlpNode::default();
+        return Reference::default();
     };
     if let [leaf] = leaves {
-        return leaf.clone();
+        return *leaf;
     }
     let fork = first.common_prefix_length(last);
     let (mut entries, mut leaves, mut own) = (entries, leaves, None);
@@ -75,7 +76,7 @@ fn subtrie<T: AsRef<[u8]>>(entries: &[(Nibbles, T)], leaves: &[RlpNode], depth: 
         own = Some(value.as_ref());
         (entries, leaves) = (&entries[1..], &leaves[1..]);
     }
-    let mut children: [RlpNode; 16] = Default::default();
+    let mut children: [Reference; 16] = Default::default();
     while let Some(here) = entries.first().and_then(|(key, _)| key.get(fork)) {
         let len = entries.partition_point(|(key, _)| key.get(fork) == Some(here));
         children[usize::from(here)] = subtrie(&entries[..len], &leaves[..len], fork + 1);
@@ -83,16 +84,16 @@ fn subtrie<T: AsRef<[u8]>>(entries: &[(Nibbles, T)], leaves: &[RlpNode], depth: 
     }
     let mut rlp = Vec::with_capacity(600);
     encode_branch(&children, own, &mut rlp);
-    let branch = RlpNode::from_rlp(&rlp);
+    let branch = Reference::from_rlp(&rlp);
     if fork == depth {
         return branch;
     }
     rlp.clear();
     encode_extension(&first.slice(depth..fork), &branch, &mut rlp);
-    RlpNode::from_rlp(&rlp)
+    Reference::from_rlp(&rlp)
 }
 
-fn encode_branch(children: &[RlpNode; 16], value: Option<&[u8]>, out: &mut Vec<u8>) {
+fn encode_branch(children: &[Reference; 16], value: Option<&[u8]>, out: &mut Vec<u8>) {
     let children_len: usize = children.iter().map(|child| child.len().max(1)).sum();
     Header { list: true, payload_length: children_len + value.map_or(1, string_len) }.encode(out);
     for child in children {

@@ -8,11 +8,12 @@
 use super::{
     batch::NodeBatch,
     encode::{encode_branch, encode_extension, encode_leaf_at},
+    reference::Reference,
     subtrie::nibble_at,
     value::TrieValue,
 };
-use alloy_primitives::{B256, keccak256};
-use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, nodes::RlpNode};
+use alloy_primitives::B256;
+use alloy_trie::{EMPTY_ROOT_HASH, Nibbles};
 use rayon::prelude::*;
 
 /// Leaves of a range, about, if keys are hashes.
@@ -28,7 +29,7 @@ struct Orphan {
     first: u32,
     /// Depth of the branch that it hangs on.
     fork: i8,
-    reference: RlpNode,
+    reference: Reference,
 }
 
 /// The root of the trie with these leaves.
@@ -54,7 +55,7 @@ pub fn sorted_root<V: TrieValue>(leaves: &[(B256, V)]) -> B256 {
     level.orphans = parts.into_iter().flatten().collect();
     level.fold_to(0, &mut NodeBatch::default());
     let root = level.orphans.first().map(|orphan| &orphan.reference);
-    root.map_or(EMPTY_ROOT_HASH, |rlp| rlp.as_hash().unwrap_or_else(|| keccak256(rlp)))
+    root.map_or(EMPTY_ROOT_HASH, |root| root.to_hash())
 }
 
 /// Nodes over a range of leaves, ascending, each leaf below one of them.
@@ -90,7 +91,7 @@ impl<'a, V: TrieValue> Level<'a, V> {
                 value.encode(bytes);
                 encode_leaf_at(key, (fork + 1) as usize, bytes, rlp);
             });
-            self.orphans.push(Orphan { first: place as u32, fork, reference: RlpNode::default() });
+            self.orphans.push(Orphan { first: place as u32, fork, reference: Reference::default() });
             before = after;
         }
         batch.finish(|i, reference| self.orphans[i].reference = reference);
@@ -109,21 +110,17 @@ impl<'a, V: TrieValue> Level<'a, V> {
         let (mut made, mut rest) = (Vec::new(), &*orphans);
         while let [orphan, others @ ..] = rest {
             if orphan.fork < depth {
-                self.orphans.push(Orphan {
-                    first: orphan.first,
-                    fork: orphan.fork,
-                    reference: orphan.reference.clone(),
-                });
+                self.orphans.push(Orphan { ..*orphan });
                 rest = others;
                 continue;
             }
             let len = 1 + others.iter().take_while(|other| self.shared(other.first as usize) == depth).count();
             let (group, others) = rest.split_at(len);
-            batch.add(|_, rlp| encode_branch(self.children(group, depth).into_iter(), rlp));
+            batch.add(|_, rlp| encode_branch(self.children(group, depth), rlp));
             let end = others.first().map_or(self.start + self.len, |next| next.first as usize);
             let fork = self.shared(orphan.first as usize).max(self.shared(end));
             made.push(self.orphans.len());
-            self.orphans.push(Orphan { first: orphan.first, fork, reference: RlpNode::default() });
+            self.orphans.push(Orphan { first: orphan.first, fork, reference: Reference::default() });
             rest = others;
         }
         batch.finish(|i, reference| self.orphans[made[i]].reference = reference);
@@ -134,16 +131,16 @@ impl<'a, V: TrieValue> Level<'a, V> {
                 let key = Nibbles::unpack(self.leaves[orphan.first as usize].0);
                 let mut rlp = Vec::new();
                 encode_extension(&key.slice(path), &orphan.reference, &mut rlp);
-                orphan.reference = RlpNode::from_rlp(&rlp);
+                orphan.reference = Reference::from_rlp(&rlp);
             }
         }
     }
 
-    fn children<'o>(&self, group: &'o [Orphan], depth: i8) -> [Option<&'o RlpNode>; 16] {
-        let mut children = [None; 16];
+    fn children<'o>(&self, group: &'o [Orphan], depth: i8) -> [&'o Reference; 16] {
+        let mut children = [&Reference::NONE; 16];
         for orphan in group {
             let nibble = nibble_at(&self.leaves[orphan.first as usize].0, depth as usize);
-            children[usize::from(nibble)] = Some(&orphan.reference);
+            children[usize::from(nibble)] = &orphan.reference;
         }
         children
     }
@@ -158,7 +155,7 @@ fn shared_nibbles(a: &B256, b: &B256) -> usize {
 #[cfg(test)]
 mod tests {
     use super::{super::sparse::Trie, *};
-    use alloy_primitives::U256;
+    use alloy_primitives::{U256, keccak256};
     use proptest::prelude::*;
 
     fn check(keys: impl IntoIterator<Item = B256>) {

@@ -11,13 +11,14 @@ use super::{
     encode::encode_branch,
     error::TrieError,
     node::{Branch, Node, NodeId},
+    reference::Reference,
     source::NodeSource,
     subtrie::Subtrie,
     updates::{Journal, NodeUpdates},
     value::TrieValue,
 };
 use alloy_primitives::{B256, Bytes, keccak256, map::B256Map};
-use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, nodes::RlpNode};
+use alloy_trie::{EMPTY_ROOT_HASH, Nibbles};
 use rayon::prelude::*;
 use std::{hint::black_box, ops::Range};
 
@@ -36,7 +37,7 @@ pub struct Trie<V> {
     /// One with the root, or sixteen below it, by nibble.
     pub(super) parts: Vec<Subtrie<V>>,
     /// How the root of sixteen parts is referred to; `None` while it must be computed.
-    pub(super) root: Option<RlpNode>,
+    pub(super) root: Option<Reference>,
     /// What is noted of the root of sixteen parts, and what was before the trie was divided or joined.
     pub(super) journal: Option<Box<Journal>>,
 }
@@ -53,7 +54,7 @@ impl<V: TrieValue> Trie<V> {
         let mut trie = Self::default();
         if root != EMPTY_ROOT_HASH {
             let whole = &mut trie.parts[0];
-            whole.root = Node::Blinded(whole.arena.blinded.insert((), RlpNode::word_rlp(&root))).into();
+            whole.root = Node::Blinded(whole.arena.blinded.insert((), Reference::of_hash(&root))).into();
         }
         trie
     }
@@ -218,7 +219,7 @@ impl<V: TrieValue> Trie<V> {
             _ => self.root.as_ref(),
         };
         // A root shorter than 32 bytes stands in its reference unhashed, but the root hash is a hash always.
-        root.map(|rlp| rlp.as_hash().unwrap_or_else(|| keccak256(rlp)))
+        root.map(|root| root.to_hash())
     }
 
     /// The known nodes from the root towards `key`, in that order: the proof of its value or of its absence (EIP-1186).
@@ -302,11 +303,10 @@ impl<V: TrieValue> Trie<V> {
 
     /// The RLP of the branch above sixteen parts, which are clean.
     pub(super) fn root_rlp(&self) -> Option<Bytes> {
-        self.is_split().then(|| {
-            let mut rlp = Vec::new();
-            encode_branch(self.parts.iter().map(Subtrie::root_reference), &mut rlp);
-            rlp.into()
-        })
+        let parts: &[Subtrie<V>; PARTS] = self.parts.as_slice().try_into().ok()?;
+        let mut rlp = Vec::new();
+        encode_branch(parts.each_ref().map(Subtrie::root_reference), &mut rlp);
+        Some(rlp.into())
     }
 
     /// The part with the leaf at `key`.

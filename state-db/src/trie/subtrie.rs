@@ -8,12 +8,13 @@ use super::{
     decode::{KEY_NIBBLES, decode_node},
     error::{NodeFault, TrieError},
     node::{Arena, Node, NodeId},
+    reference::Reference,
     source::NodeSource,
     updates::Journal,
     value::TrieValue,
 };
-use alloy_primitives::{B256, keccak256};
-use alloy_trie::{Nibbles, nodes::RlpNode};
+use alloy_primitives::B256;
+use alloy_trie::Nibbles;
 
 /// The nodes below a path; the leaves hold `V`.
 #[derive(Clone, Debug)]
@@ -197,14 +198,14 @@ impl<V: TrieValue> Subtrie<V> {
         }
     }
 
-    /// How the parent refers to the root; `None` if there is none.
+    /// How the parent refers to the root.
     ///
     /// # Panics
     /// The root is dirty.
-    pub(super) fn root_reference(&self) -> Option<&RlpNode> {
+    pub(super) fn root_reference(&self) -> &Reference {
         let reference = self.arena.reference(self.root);
         assert!(reference.is_some() || self.root == NodeId::EMPTY, "children are hashed before their parent");
-        reference
+        reference.unwrap_or(&Reference::NONE)
     }
 
     /// The id at a place.
@@ -243,7 +244,7 @@ impl<V: TrieValue> Subtrie<V> {
             Err(source) => return Err(TrieError::Source { path, hash, source }),
         };
         let malformed = |fault| TrieError::MalformedNode { path, hash, fault };
-        let id = decode_node(&mut self.arena, &rlp, RlpNode::word_rlp(&hash), path.len()).map_err(malformed)?;
+        let id = decode_node(&mut self.arena, &rlp, Reference::of_hash(&hash), path.len()).map_err(malformed)?;
         if matches!(link, Link::Extension(_)) && !matches!(id.unpack(), Node::Branch(_)) {
             return Err(malformed(NodeFault::ExtensionChild));
         }
@@ -255,17 +256,19 @@ impl<V: TrieValue> Subtrie<V> {
     /// The hash behind a blinded node. Shorter nodes stand inside their parent and are never blinded.
     pub(super) fn blinded_hash(&self, place: u32) -> B256 {
         let reference = &self.arena.blinded.references[place as usize];
-        reference.as_hash().unwrap_or_else(|| keccak256(reference))
+        reference.to_hash()
     }
 }
 
 /// The nibble at `depth`, which is less than the length.
+#[inline]
 pub(super) fn nibble(key: &Nibbles, depth: usize) -> u8 {
     debug_assert!(depth < KEY_NIBBLES, "depth {depth} of a key");
     key.get(depth).expect("branches stand above the end of a key")
 }
 
 /// The nibble at `depth`, which is less than 64.
+#[inline]
 pub(super) fn nibble_at(key: &B256, depth: usize) -> u8 {
     let byte = key[depth / 2];
     if depth.is_multiple_of(2) { byte >> 4 } else { byte & 0xf }

@@ -95,6 +95,15 @@ pub struct Simulation {
 }
 
 impl Simulation {
+    /// Empties it; the room of its lists stays.
+    pub(crate) fn clear(&mut self) {
+        let Self { mut accounts, mut slots, mut codes, .. } = std::mem::take(self);
+        accounts.clear();
+        slots.clear();
+        codes.clear();
+        *self = Self { accounts, slots, codes, ..Self::default() };
+    }
+
     /// Every account with its slots.
     pub fn iter(&self) -> impl Iterator<Item = (&AccountAccess, &[SlotAccess])> {
         let mut start = 0;

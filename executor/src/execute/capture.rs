@@ -6,7 +6,7 @@
 
 use super::view::Notes;
 use crate::{
-    effects::{AccountAccess, Fate, Simulation, SlotAccess, TxResult},
+    effects::{AccountAccess, Fate, Simulation, SlotAccess},
     read_set::{BalanceRule, NonceRule, RELATIVE_BALANCE_MAX},
 };
 use alloy_primitives::{Address, U256};
@@ -23,20 +23,13 @@ pub(super) struct Sender {
     pub(super) authorizes: bool,
 }
 
-/// Drains `state` into a simulation.
-pub(super) fn capture(
-    state: &mut EvmState,
-    notes: &Notes,
-    sender: Sender,
-    result: TxResult,
-    fee_wei: U256,
-) -> Simulation {
-    let mut run = Simulation { result, fee_wei, environment: notes.environment, ..Simulation::default() };
-    run.accounts.reserve_exact(state.len());
+/// Drains `state` into `run`, which is empty but for its result and fee.
+pub(super) fn capture(run: &mut Simulation, state: &mut EvmState, notes: &Notes, sender: Sender) {
+    run.environment = notes.environment;
+    run.accounts.reserve(state.len());
     for (address, account) in state.drain() {
-        push(&mut run, address, account, notes, sender);
+        push(run, address, account, notes, sender);
     }
-    run
 }
 
 fn push(run: &mut Simulation, address: Address, account: JournalAccount, notes: &Notes, sender: Sender) {

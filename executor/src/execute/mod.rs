@@ -47,6 +47,11 @@ pub(crate) use transfer::{Amounts, TRANSFER_GAS};
 pub use view::ViewError;
 use view::{StateView, Turn};
 
+/// Simulations that an instance keeps for their memory.
+const SPARE_MAX: usize = 64;
+/// Room for slots from which on a simulation is too large to be kept; 96 bytes each.
+const SPARE_SLOTS_MAX: usize = 256;
+
 type Evm<'a, DB, TX> = MainnetEvm<BlockContext<'a, DB, TX>>;
 type RunError = EVMError<ViewError, InvalidTransaction>;
 
@@ -55,6 +60,9 @@ pub(crate) struct Instance<'a, DB: DatabaseRef> {
     block: &'a PreparedBlock,
     evm: Evm<'a, DB, &'a TxEnv>,
     handler: DeferFee,
+    /// Simulations that were merged: their memory serves the next runs, whichever worker made them.
+    #[expect(clippy::vec_box, reason = "they come and go as boxes")]
+    spare: Vec<Box<Simulation>>,
 }
 
 impl<DB: DatabaseRef> std::fmt::Debug for Instance<'_, DB> {
@@ -72,7 +80,15 @@ impl<'a, DB: DatabaseRef> Instance<'a, DB> {
         let first = block.txs.first().expect("an instance is made for a block with transactions");
         let mut evm = context(block, StateView::new(parent, memory), first).build_mainnet();
         observe::install(&mut evm.instruction);
-        Self { block, evm, handler: DeferFee::default() }
+        Self { block, evm, handler: DeferFee::default(), spare: Vec::new() }
+    }
+
+    /// Takes a simulation that nobody needs any more.
+    pub(crate) fn recycle(&mut self, mut run: Box<Simulation>) {
+        if self.spare.len() < SPARE_MAX && run.slots.capacity() < SPARE_SLOTS_MAX {
+            run.clear();
+            self.spare.push(run);
+        }
     }
 
     /// Runs transaction `index` on what the block has published so far.
@@ -84,7 +100,7 @@ impl<'a, DB: DatabaseRef> Instance<'a, DB> {
             Err(_) => return Attempt::Refused,
         }
         match self.run(index, tx) {
-            Ok(run) => Attempt::Simulation(Box::new(run)),
+            Ok(run) => Attempt::Simulation(run),
             Err(_) => Attempt::Refused,
         }
     }
@@ -109,7 +125,7 @@ impl<'a, DB: DatabaseRef> Instance<'a, DB> {
             return Ok(Attempt::Transfer(transfer));
         }
         match self.run(index, tx) {
-            Ok(run) => Ok(Attempt::Simulation(Box::new(run))),
+            Ok(run) => Ok(Attempt::Simulation(run)),
             Err(EVMError::Transaction(invalid)) => Err(ExecuteError::invalid_tx(index, invalid)),
             Err(EVMError::Database(error)) => Err(error.into()),
             Err(other) => Err(ExecuteError::Bug { stage: "execute", what: format!("tx {index}: {other}") }),
@@ -128,7 +144,7 @@ impl<'a, DB: DatabaseRef> Instance<'a, DB> {
         })
     }
 
-    fn run(&mut self, index: TxIndex, tx: &'a TxEnv) -> Result<Simulation, RunError> {
+    fn run(&mut self, index: TxIndex, tx: &'a TxEnv) -> Result<Box<Simulation>, RunError> {
         self.view().begin(Turn { index, sender: tx.caller, nonce: tx.nonce });
         self.evm.ctx.tx = tx;
         let outcome = self.handler.run(&mut Guarded(&mut self.evm));
@@ -146,7 +162,10 @@ impl<'a, DB: DatabaseRef> Instance<'a, DB> {
                 if result.is_halt() {
                     notes.environment.insert(EnvironmentReads::BENEFICIARY);
                 }
-                Ok(capture(&mut journal.inner.state, notes, sender, tx_result(result), self.handler.fee_wei))
+                let mut run = self.spare.pop().unwrap_or_default();
+                (run.result, run.fee_wei) = (tx_result(result), self.handler.fee_wei);
+                capture(&mut run, &mut journal.inner.state, notes, sender);
+                Ok(run)
             }
             Err(error) => {
                 journal.inner.state.clear();
@@ -189,7 +208,8 @@ pub(crate) fn system_call<DB: DatabaseRef>(
     let output =
         SystemCallOutput { success: result.is_success(), output: result.output().cloned().unwrap_or_default() };
     let sender = Sender { address: SYSTEM_ADDRESS, required: U256::ZERO, authorizes: false };
-    let run = capture(&mut journal.inner.state, &journal.database.notes, sender, tx_result(result), U256::ZERO);
+    let mut run = Simulation { result: tx_result(result), ..Simulation::default() };
+    capture(&mut run, &mut journal.inner.state, &journal.database.notes, sender);
     Ok((run, output))
 }
 

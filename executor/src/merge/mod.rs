@@ -166,17 +166,21 @@ impl Committer {
             }
             Attempt::Simulation(run) => match self.validate(block, &run) {
                 Verdict::Holds => {
-                    self.fold(block, index, *run);
+                    self.fold(block, index, run, instance);
                     return Ok(Taken::AsDelivered);
                 }
                 Verdict::Stale(_) => Some(run),
             },
             Attempt::Refused => None,
         };
-        match self.run_again(instance, block, memory, stale.as_deref()) {
+        let taken = match self.run_again(instance, block, memory, stale.as_deref()) {
             Ok(()) => Ok(Taken::RunAgain),
             Err(error) => self.leave_out(index, error, memory, stale.as_deref()),
+        };
+        if let Some(stale) = stale {
+            instance.recycle(stale);
         }
+        taken
     }
 
     /// Goes on without the next transaction if it is invalid and the block is one in the making. What it published is taken
@@ -223,7 +227,7 @@ impl Committer {
                     }
                     memory.publish(index, &run);
                 }
-                self.fold(block, index, *run);
+                self.fold(block, index, run, instance);
             }
             Attempt::Transfer(transfer) => {
                 if let (Some(memory), Some(stale)) = (memory, stale) {
@@ -279,12 +283,19 @@ impl Committer {
         true
     }
 
-    fn fold(&mut self, block: &PreparedBlock, index: TxIndex, run: Simulation) {
+    fn fold<DB: DatabaseRef>(
+        &mut self,
+        block: &PreparedBlock,
+        index: TxIndex,
+        mut run: Box<Simulation>,
+        instance: &mut Instance<'_, DB>,
+    ) {
         self.ledger.fold(self.step(), &run);
         // CONSENSUS: the fee is paid before accounts that self-destructed are removed, so it goes with a beneficiary that did.
         let beneficiary = block.block_env.beneficiary;
         let burnt = run.accounts.iter().any(|access| access.address == beneficiary && access.fate == Fate::Destroyed);
-        self.finish_tx(block, index, run.result, (!burnt).then_some(run.fee_wei));
+        self.finish_tx(block, index, std::mem::take(&mut run.result), (!burnt).then_some(run.fee_wei));
+        instance.recycle(run);
     }
 
     fn finish_tx(&mut self, block: &PreparedBlock, index: TxIndex, result: TxResult, fee_wei: Option<U256>) {

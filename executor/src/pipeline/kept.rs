@@ -102,7 +102,8 @@ impl KeptBlock {
     }
 }
 
-fn decode<T: Decodable>(mut bytes: &[u8], part: &'static str) -> Result<T, KeptError> {
+/// Reads a part of a kept block, named in the error.
+pub(super) fn decode<T: Decodable>(mut bytes: &[u8], part: &'static str) -> Result<T, KeptError> {
     let malformed = |source| KeptError { part, source };
     let value = T::decode(&mut bytes).map_err(malformed)?;
     if bytes.is_empty() { Ok(value) } else { Err(malformed(alloy_rlp::Error::UnexpectedLength)) }

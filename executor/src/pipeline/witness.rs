@@ -4,6 +4,7 @@
 //! Invariant: complete by construction. The block is executed once more, one transaction after the other, on its parent's state;
 //! what it reads there and what it changes decide which nodes, codes and headers belong to it, and nothing else does.
 
+use super::kept::{KeptBlock, KeptError, decode};
 use crate::{
     chain_spec::ChainSpec,
     config::{Config, Mode},
@@ -11,13 +12,12 @@ use crate::{
     error::ExecuteError,
     executor::{BlockExecutor, Knowledge},
     outcome::Outcome,
-    recover::{decode_block, recover_senders},
+    recover::recover_senders,
     sync::Mutex,
     types::Block,
 };
 use alloy_consensus::Header;
 use alloy_primitives::{Address, B256, Bytes, U256, map::AddressMap};
-use alloy_rlp::{BufMut, Decodable};
 use laminar_state_db::{StateView, Store, StoreError, TouchedKeys};
 use revm::{bytecode::Bytecode, database_interface::DatabaseRef, state::AccountInfo};
 use std::{
@@ -48,12 +48,9 @@ pub enum WitnessError {
     /// The block is not kept, its parent's state is not, or the store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The block, or an ancestor that it looks at, cannot be read back.
-    #[error("block with hash {hash} cannot be read back")]
-    Kept {
-        /// Hash of the block.
-        hash: B256,
-    },
+    /// The block, or the header of an ancestor that it looks at, cannot be read back.
+    #[error(transparent)]
+    Kept(#[from] KeptError),
     /// The block does not run on its parent.
     #[error(transparent)]
     Execute(#[from] ExecuteError),
@@ -71,7 +68,8 @@ pub fn kept_witness(spec: &ChainSpec, store: &Store, hash: &B256) -> Result<(Blo
     if kept.id.number == 0 {
         return Err(WitnessError::Genesis);
     }
-    let block = join_block(&kept.header, &kept.body).ok_or(WitnessError::Kept { hash: *hash })?;
+    let KeptBlock { header, body, .. } = KeptBlock::decode(&kept)?;
+    let block = Block::new(header.into_inner(), body);
     let witness = execution_witness(spec, &block, &store.view_at(&kept.parent)?, |hash| store.header(hash))?;
     Ok((block, witness))
 }
@@ -99,7 +97,7 @@ pub fn execution_witness(
     let mut hash = block.header.parent_hash;
     loop {
         let rlp = header(&hash)?.ok_or(StoreError::UnknownBlock { hash })?;
-        let ancestor = Header::decode(&mut rlp.as_ref()).map_err(|_| WitnessError::Kept { hash })?;
+        let ancestor = decode::<Header>(&rlp, "header")?;
         let (number, above) = (ancestor.number, ancestor.parent_hash);
         headers.push(ancestor);
         if number <= oldest {
@@ -115,17 +113,6 @@ fn execute(spec: &ChainSpec, block: &Block, state: &Watched<'_>) -> Result<Outco
     let prepared = PreparedBlock::new(rules, block, &senders)?;
     let config = Config { threads: NonZeroUsize::MIN, mode: Mode::Sequential, ..Config::default() };
     Ok(BlockExecutor::new(config)?.execute(block, &prepared, state, Knowledge::Nothing)?)
-}
-
-/// A block of the RLP of its header and of its body, which a store keeps apart.
-fn join_block(header: &[u8], mut body: &[u8]) -> Option<Block> {
-    let list = alloy_rlp::Header::decode(&mut body).ok().filter(|list| list.list)?;
-    let payload_length = header.len() + list.payload_length;
-    let mut rlp = Vec::with_capacity(payload_length + 9);
-    alloy_rlp::Header { list: true, payload_length }.encode(&mut rlp);
-    rlp.put_slice(header);
-    rlp.put_slice(body);
-    decode_block(&rlp).ok()
 }
 
 /// What was read.

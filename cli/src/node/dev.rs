@@ -42,7 +42,7 @@ pub(crate) struct DevFlags {
     gas_limit: Option<u64>,
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     let digits = text.strip_suffix('s').unwrap_or(text);
     let seconds: f64 = digits.parse().map_err(|_| "expected seconds, such as 1 or 0.5s".to_owned())?;
     let time = Duration::try_from_secs_f64(seconds).ok().filter(|time| !time.is_zero());
@@ -72,8 +72,9 @@ pub(super) async fn start(args: &Args, executor: Arc<BlockExecutor>, servers: &m
     };
     let dev = Arc::new(Dev::new(Arc::clone(&node), options)?);
     dev.start().context("starting the miner")?;
-    let context = Context::new(node, args.http.limits()).with_dev(dev);
-    args.http.serve(context, Defaults::Open, servers).await?;
+    let context = Context::new(node, args.rpc.limits()).with_dev(dev);
+    args.ipc.serve(&context, &args.rpc, servers).await?;
+    args.http.serve(context, &args.rpc, Defaults::Open, servers).await?;
     Ok(banner(flags, &keys, chain_id))
 }
 

@@ -24,9 +24,10 @@ pub(super) async fn start(args: &Args, executor: Arc<BlockExecutor>, servers: &m
     let processes = Arc::new(BuildProcesses::new(Arc::new(builder)));
     let engine = Engine::new(Arc::clone(&node)).building(Arc::clone(&processes));
     let api = EngineApi::start(engine, Arc::clone(&pool), processes).context("starting the engine's thread")?;
-    let context = Context::new(Arc::clone(&node), args.http.limits()).with_pool(pool);
+    let context = Context::new(Arc::clone(&node), args.rpc.limits()).with_pool(pool);
     args.authrpc.serve(api, context.clone(), servers).await?;
-    args.http.serve(context, Defaults::Closed, servers).await?;
+    args.ipc.serve(&context, &args.rpc, servers).await?;
+    args.http.serve(context, &args.rpc, Defaults::Closed, servers).await?;
     let head = node.head();
     Ok(format!(
         "Chain ID: {}\nGenesis: {}\nHead: {} {}",

@@ -3,11 +3,11 @@
 //! Place in the flow: served by `dev` and `follow`, with the names that reth gave the flags.
 //! Invariant: a chain that others rely on shows nothing in public that it was not told to; a development chain shows everything.
 
-use super::servers::Servers;
+use super::{rpc::RpcFlags, servers::Servers};
 use anyhow::Context as _;
 use laminar_rpc_shim::{
-    api::{self, Context, Limits},
-    server::{self, Settings},
+    api::{self, Context},
+    server::{self, Settings, VirtualHosts},
 };
 use std::net::{IpAddr, SocketAddr};
 
@@ -42,6 +42,10 @@ pub(crate) struct HttpFlags {
     /// Origins of web pages that may call, separated by commas [default: none; every one on a development chain].
     #[arg(long = "http.corsdomain", value_name = "ORIGINS", value_delimiter = ',')]
     http_corsdomain: Option<Vec<String>>,
+    /// Names under which HTTP and WebSocket may be called, separated by commas; * is every one. Addresses in numbers always may
+    /// [default: localhost on a loopback address, otherwise every one].
+    #[arg(long = "http.vhosts", value_name = "NAMES", value_delimiter = ',')]
+    http_vhosts: Option<Vec<String>>,
     /// Namespaces to serve, separated by commas [default: eth,net,web3; all on a development chain].
     #[arg(long = "http.api", value_name = "NAMESPACES", value_delimiter = ',')]
     http_api: Option<Vec<String>>,
@@ -60,9 +64,6 @@ pub(crate) struct HttpFlags {
     /// Namespaces to serve, separated by commas [default: as for HTTP].
     #[arg(long = "ws.api", value_name = "NAMESPACES", value_delimiter = ',')]
     ws_api: Option<Vec<String>>,
-    /// Gas that one call may use; 0 is no limit.
-    #[arg(long = "rpc.gascap", value_name = "GAS")]
-    gas_cap: Option<u64>,
 }
 
 /// One port.
@@ -74,13 +75,6 @@ struct Port<'a> {
 }
 
 impl HttpFlags {
-    /// What one call may ask for.
-    pub(super) fn limits(&self) -> Limits {
-        let mut limits = Limits::default();
-        limits.gas_cap = self.gas_cap.unwrap_or(limits.gas_cap);
-        limits
-    }
-
     /// Serves the ports that were asked for.
     ///
     /// # Errors
@@ -88,6 +82,7 @@ impl HttpFlags {
     pub(super) async fn serve(
         &self,
         context: Context,
+        limits: &RpcFlags,
         defaults: Defaults,
         servers: &mut Servers,
     ) -> anyhow::Result<()> {
@@ -105,7 +100,11 @@ impl HttpFlags {
                 Defaults::Closed => Vec::new(),
             });
             let address = port.address;
-            let served = server::serve(&Settings { origins, ..Settings::on(address) }, methods).await;
+            let mut settings = Settings { origins, ..limits.settings(address) };
+            if let Some(names) = &self.http_vhosts {
+                settings.hosts = VirtualHosts::new(names.iter().cloned());
+            }
+            let served = server::serve(&settings, methods).await;
             servers.add(port.name, served.with_context(|| format!("listening on {address}"))?);
         }
         Ok(())

@@ -9,6 +9,8 @@ mod chain;
 mod dev;
 mod follow;
 mod http;
+mod ipc;
+mod rpc;
 mod servers;
 
 use crate::{
@@ -36,6 +38,10 @@ pub(crate) struct Args {
     dev: dev::DevFlags,
     #[command(flatten)]
     http: http::HttpFlags,
+    #[command(flatten)]
+    ipc: ipc::IpcFlags,
+    #[command(flatten)]
+    rpc: rpc::RpcFlags,
     #[command(flatten)]
     engine: engine::Flags,
 }

@@ -4,19 +4,13 @@
 //! Invariant: everything that a client decides is bounded: body, batch, answer, connections, subscriptions. A browser page reaches the
 //! server only from an origin that was allowed, and only under a host name that is ours.
 
+use super::{HexIds, VirtualHosts, measure::Measured, origins::Origins};
 use jsonrpsee::{
     Methods,
-    server::{
-        BatchRequestConfig, IdProvider, ServerBuilder, ServerConfig, ServerHandle, middleware::http::HostFilterLayer,
-    },
-    types::SubscriptionId,
+    core::middleware::RpcServiceBuilder,
+    server::{BatchRequestConfig, ServerBuilder, ServerConfig, ServerHandle},
 };
-use std::{
-    hash::{BuildHasher, Hasher, RandomState},
-    io,
-    net::SocketAddr,
-};
-use tower_http::cors::{AllowOrigin, Any, CorsLayer};
+use std::{io, net::SocketAddr};
 
 /// Where to serve and within which limits.
 #[derive(Clone, Debug)]
@@ -33,11 +27,16 @@ pub struct Settings {
     pub batch_len_max: u32,
     /// Connections at a time.
     pub connections_max: u32,
+    /// Subscriptions of a connection.
+    pub subscriptions_max: u32,
+    /// Names under which the server may be called (`--http.vhosts`).
+    pub hosts: VirtualHosts,
 }
 
 impl Settings {
-    /// The limits of reth on an address.
-    pub const fn on(address: SocketAddr) -> Self {
+    /// The limits of reth on an address. A page that resolves its own name to our loopback address does not get through; on
+    /// another address the server is called by whatever name it has there.
+    pub fn on(address: SocketAddr) -> Self {
         Self {
             address,
             origins: Vec::new(),
@@ -45,6 +44,8 @@ impl Settings {
             response_len_max: 160 << 20,
             batch_len_max: 1000,
             connections_max: 500,
+            subscriptions_max: 1024,
+            hosts: VirtualHosts::new([if address.ip().is_loopback() { "localhost" } else { "*" }.to_owned()]),
         }
     }
 }
@@ -74,37 +75,15 @@ pub async fn serve(settings: &Settings, methods: Methods) -> io::Result<(ServerH
         .max_response_body_size(settings.response_len_max)
         .max_connections(settings.connections_max)
         .set_batch_request_config(BatchRequestConfig::Limit(settings.batch_len_max))
+        .max_subscriptions_per_connection(settings.subscriptions_max)
         .set_id_provider(HexIds)
         .build();
-    // A page that resolves its own name to our loopback address must not get through.
-    let hosts = if settings.address.ip().is_loopback() {
-        let ours = ["localhost", "localhost:*", "127.0.0.1", "127.0.0.1:*", "[::1]", "[::1]:*"];
-        HostFilterLayer::new(ours).map_err(io::Error::other)?
-    } else {
-        HostFilterLayer::disable()
-    };
-    let layers = tower::ServiceBuilder::new().layer(cors(&settings.origins)?).layer(hosts);
-    let server = ServerBuilder::with_config(config).set_http_middleware(layers).build(settings.address).await?;
+    let origins = Origins::new(&settings.origins);
+    let layers = tower::ServiceBuilder::new().layer(settings.hosts.clone()).layer(origins.cors()?).layer(origins);
+    let names = methods.clone();
+    let measured = RpcServiceBuilder::new().layer_fn(move |inner| Measured { inner, methods: names.clone() });
+    let server = ServerBuilder::with_config(config).set_http_middleware(layers).set_rpc_middleware(measured);
+    let server = server.build(settings.address).await?;
     let address = server.local_addr()?;
     Ok((server.start(methods), address))
-}
-
-fn cors(origins: &[String]) -> io::Result<CorsLayer> {
-    let layer = CorsLayer::new().allow_methods(Any).allow_headers(Any);
-    if origins.iter().any(|origin| origin == "*") {
-        return Ok(layer.allow_origin(Any));
-    }
-    let origins: Result<Vec<_>, _> = origins.iter().map(|origin| origin.parse()).collect();
-    Ok(layer.allow_origin(AllowOrigin::list(origins.map_err(io::Error::other)?)))
-}
-
-/// Ids of subscriptions: hex, as clients know them from geth.
-#[derive(Debug)]
-struct HexIds;
-
-impl IdProvider for HexIds {
-    fn next_id(&self) -> SubscriptionId<'static> {
-        let word = || RandomState::new().build_hasher().finish();
-        format!("0x{:016x}{:016x}", word(), word()).into()
-    }
 }

@@ -1,6 +1,6 @@
-//! The names under which a server may be called (`--authrpc.vhosts`): a request that was sent to another name goes no further.
+//! The names under which a server may be called (`--http.vhosts`, `--authrpc.vhosts`): a request that was sent to another name goes no further.
 //!
-//! Place in the flow: outermost, in front of the authenticated server.
+//! Place in the flow: outermost, in front of each server.
 //! Invariant: as geth's: an address in numbers is always one of ours, for no web page can make it mean something else; `*` stands
 //! for every name; who is refused gets 403 and a line that says why.
 
@@ -90,7 +90,7 @@ where
         if self.admits(&request) {
             return Box::pin(self.inner.call(request));
         }
-        tracing::warn!(target: "laminar::engine", "request to a host name that is not in --authrpc.vhosts refused");
+        tracing::warn!(target: "laminar::rpc", "request to a host name that is not in --http.vhosts or --authrpc.vhosts refused");
         let mut response = HttpResponse::new(HttpBody::from("invalid host specified\n"));
         *response.status_mut() = FORBIDDEN.try_into().expect("403 is a status code");
         Box::pin(std::future::ready(Ok(response)))

@@ -29,7 +29,7 @@ pub(crate) fn node_with(predict: Predict) -> Arc<Node> {
     Arc::new(Node::from_genesis(&genesis, Arc::new(BlockExecutor::new(config).unwrap())).unwrap())
 }
 
-fn dev(mining: Mining) -> Arc<Dev> {
+pub(crate) fn dev(mining: Mining) -> Arc<Dev> {
     Arc::new(Dev::new(node(), Options { mining, ..Options::default() }).unwrap())
 }
 

@@ -14,6 +14,8 @@ mod engine;
 mod engine_besu;
 mod engine_http;
 mod forge;
+#[cfg(unix)]
+mod ipc;
 mod pool;
 mod server;
 mod simulations;

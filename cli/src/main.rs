@@ -11,19 +11,17 @@ mod db;
 mod ending;
 mod engine;
 mod import;
+mod log;
+mod manual;
 mod node;
 mod record;
 mod replay;
 mod report;
 mod test;
 
-use clap::{ArgAction, Parser, Subcommand};
+use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 use ending::{Ended, is_closed_pipe, one_line};
-use std::{
-    io::{self, IsTerminal},
-    process::ExitCode,
-};
-use tracing::level_filters::LevelFilter;
+use std::process::ExitCode;
 
 /// Both the sequential baseline and the parallel executor allocate through it.
 ///
@@ -42,6 +40,9 @@ struct Cli {
     /// Say errors only, and show no progress.
     #[arg(short, long, global = true)]
     quiet: bool,
+    /// How the log looks.
+    #[arg(long = "log.format", global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    log_format: log::LogFormat,
     #[command(subcommand)]
     command: Command,
 }
@@ -62,12 +63,22 @@ enum Command {
     Import(import::Args),
     /// Look into a store on disk: sizes, integrity, history, witnesses.
     Db(db::Args),
+    /// Write the completions of a shell to stdout.
+    Completions(manual::CompletionsArgs),
+    /// Write the manual page to stdout, or all of them into a folder.
+    Man(manual::ManArgs),
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match node::with_config(&Cli::command(), std::env::args_os().collect()) {
+        Ok(args) => Cli::parse_from(args),
+        Err(error) => {
+            eprintln!("error: {}", one_line(&error));
+            return Ended::BadInput.into();
+        }
+    };
     let verbosity = ending::Verbosity::new(cli.verbose, cli.quiet);
-    start_log(verbosity);
+    log::start(verbosity, cli.log_format);
     std::panic::set_hook(Box::new(|panic| eprintln!("error: bug: {}", ending::flat(&panic.to_string()))));
     let ended = match cli.command {
         Command::Replay(args) => replay::run(&args, verbosity),
@@ -77,6 +88,8 @@ fn main() -> ExitCode {
         Command::Record(args) => record::run(&args),
         Command::Import(args) => import::run(&args, verbosity),
         Command::Db(args) => db::run(&args),
+        Command::Completions(args) => manual::completions(&args, Cli::command()),
+        Command::Man(args) => manual::man(&args, Cli::command()),
     };
     match ended {
         Ok(ended) => ended.into(),
@@ -89,23 +102,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn start_log(verbosity: ending::Verbosity) {
-    let level = match verbosity {
-        ending::Verbosity::Quiet => LevelFilter::ERROR,
-        ending::Verbosity::Normal => LevelFilter::WARN,
-        ending::Verbosity::Verbose(1) => LevelFilter::INFO,
-        ending::Verbosity::Verbose(2) => LevelFilter::DEBUG,
-        ending::Verbosity::Verbose(_) => LevelFilter::TRACE,
-    };
-    let log =
-        tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
-    log.without_time().with_target(false).init();
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn arguments_are_well_formed() {

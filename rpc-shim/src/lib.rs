@@ -6,6 +6,7 @@
 //! | `pool` | transactions that wait for a block |
 //! | `build` | blocks from attributes and candidates |
 //! | `node` | the block tree and its states: import, head, tags, snapshots for readers |
+//! | `metrics` | what an operator is told about blocks and pool |
 //! | `dev` | a development chain: mining, time, snapshots, edits, accounts |
 //! | `call` | calls on a state: overrides, gas estimation, access lists, simulated blocks |
 //! | `trace` | traces of transactions and calls, from running them again |
@@ -23,6 +24,8 @@ pub mod pool;
 pub mod build;
 
 pub mod node;
+
+pub mod metrics;
 
 pub mod dev;
 

@@ -72,6 +72,7 @@ pub(super) async fn start(args: &Args, executor: Arc<BlockExecutor>, servers: &m
     };
     let dev = Arc::new(Dev::new(Arc::clone(&node), options)?);
     dev.start().context("starting the miner")?;
+    laminar_rpc_shim::metrics::follow(&node, dev.pool()).context("starting to follow the head")?;
     let context = Context::new(node, args.rpc.limits()).with_dev(dev);
     args.ipc.serve(&context, &args.rpc, servers).await?;
     args.http.serve(context, &args.rpc, Defaults::Open, servers).await?;

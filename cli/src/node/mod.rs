@@ -6,10 +6,12 @@
 mod authrpc;
 mod builder;
 mod chain;
+mod config;
 mod dev;
 mod follow;
 mod http;
 mod ipc;
+mod metrics;
 mod rpc;
 mod servers;
 
@@ -18,9 +20,10 @@ use crate::{
     engine,
 };
 use anyhow::Context as _;
+pub(crate) use config::with_file as with_config;
 use laminar_executor::BlockExecutor;
 use servers::Servers;
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 /// How long the end waits for calls under way.
 const GRACE: Duration = Duration::from_secs(3);
@@ -43,6 +46,11 @@ pub(crate) struct Args {
     #[command(flatten)]
     rpc: rpc::RpcFlags,
     #[command(flatten)]
+    metrics: metrics::MetricsFlags,
+    /// Take flags from this TOML file: a key for each, by its name without the dashes. The command line wins.
+    #[arg(long, value_name = "FILE.toml", help_heading = None)]
+    config: Option<PathBuf>,
+    #[command(flatten)]
     engine: engine::Flags,
 }
 
@@ -55,6 +63,7 @@ pub(crate) fn run(args: &Args, verbosity: Verbosity) -> anyhow::Result<Ended> {
     let executor = Arc::new(BlockExecutor::new(args.engine.shared_config()).context("starting workers")?);
     let runtime = tokio::runtime::Runtime::new().context("starting the server's threads")?;
     let ended = runtime.block_on(async {
+        args.metrics.start()?;
         let mut servers = Servers::default();
         let banner = match args.dev.dev {
             true => dev::start(args, executor, &mut servers).await?,

@@ -8,6 +8,7 @@ use super::{HeadChange, Node, error::ImportError, record::BlockRecord};
 use crate::{
     build::{self, Attributes, BuildError, Built, Parent, Plan},
     error::RpcError,
+    metrics::{self, Stage, Stopwatch},
     pool::{self, Pooled},
 };
 use alloy_consensus::Sealable;
@@ -33,7 +34,11 @@ impl Node {
         let state = self.store.view_at(&hash).map_err(|error| BuildError::Root(Box::new(error)))?;
         let on = Parent { header: parent.header.inner(), hash, total_difficulty: parent.total_difficulty };
         let plan = Plan { spec: &self.spec, parent: on, attributes, candidates };
-        build::build(plan, &self.executor, &state, |changes| state.root_after(changes))
+        let mut watch = Stopwatch::start();
+        let built = build::build(plan, &self.executor, &state, |changes| state.root_after(changes))?;
+        let took = watch.lap(Stage::Build);
+        metrics::executed(built.block.header.gas_used, built.receipts.len(), took, &built.stats);
+        Ok(built)
     }
 
     /// Keeps a block that [`Self::build`] made. The head stays.

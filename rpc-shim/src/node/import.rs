@@ -5,6 +5,7 @@
 //! outcome, state root; the first broken rule is reported. Until the last check passed nothing is kept.
 
 use super::{chain::Node, error::ImportError, record::BlockRecord};
+use crate::metrics::{self, Stage, Stopwatch};
 use alloy_consensus::Sealable;
 use alloy_eip7928::BlockAccessList;
 use alloy_primitives::B256;
@@ -102,16 +103,21 @@ impl Node {
         if self.find(&hash).map_err(failed)?.is_some() {
             return Ok(Imported::Known(hash));
         }
+        let mut watch = Stopwatch::start();
         let checked = self.check(hash, &block)?;
         if let Some(list) = access_list.as_ref().filter(|_| checked.rules.has_block_access_list()) {
             check_delivered_list(&block, list).map_err(|rule| ImportError::invalid(hash, rule))?;
         }
+        watch.lap(Stage::Check);
         let _writer = self.writer.lock();
         // Another may have brought the same block while this one was checked.
         if self.find(&hash).map_err(failed)?.is_some() {
             return Ok(Imported::Known(hash));
         }
+        let mut watch = Stopwatch::start();
         let outcome = self.execute(&block, &checked, access_list.as_ref(), foresee)?;
+        let took = watch.lap(Stage::Execute);
+        metrics::executed(outcome.gas_used, outcome.receipts.len(), took, &outcome.stats);
         check_results(&checked.rules, &block, &outcome, access_list.as_ref())
             .map_err(|rule| ImportError::invalid(hash, rule))?;
         let Block { header, body } = block;
@@ -126,6 +132,7 @@ impl Node {
             stats: Some(outcome.stats),
             changes: Some(Arc::new(outcome.changes)),
         })?;
+        watch.lap(Stage::Root);
         Ok(Imported::New(hash))
     }
 

@@ -160,6 +160,13 @@ impl Pool {
             self.desk.add(again, state.book.settings().simulations_max);
             return;
         }
+        let kept = |(simulated, earlier): (&Simulated, &Option<Simulated>)| {
+            earlier.as_ref().is_some_and(|earlier| simulated.is_same_run(earlier))
+        };
+        let kept = simulated.iter().zip(&earlier).filter(|pair| kept(*pair)).count();
+        metrics::counter!("laminar_pool_simulations_total", "result" => "kept").increment(kept as u64);
+        metrics::counter!("laminar_pool_simulations_total", "result" => "made")
+            .increment((simulated.len() - kept) as u64);
         for (tx, simulated) in txs.into_iter().zip(simulated) {
             if state.simulated.len() >= state.book.settings().simulations_max {
                 break;

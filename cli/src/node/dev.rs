@@ -10,6 +10,7 @@ use laminar_executor::BlockExecutor;
 use laminar_rpc_shim::{
     api::Context,
     dev::{self, Dev, Keys, Mining},
+    pool::Settings,
 };
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
@@ -68,6 +69,7 @@ pub(super) async fn start(args: &Args, executor: Arc<BlockExecutor>, servers: &m
         mnemonic: flags.mnemonic.clone(),
         accounts: flags.accounts,
         gas_limit: flags.gas_limit,
+        pool: args.pool.settings(Settings::dev()),
         ..dev::Options::default()
     };
     let dev = Arc::new(Dev::new(Arc::clone(&node), options)?);

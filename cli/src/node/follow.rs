@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// The genesis cannot be used, an address is taken, or the system gives no threads.
 pub(super) async fn start(args: &Args, executor: Arc<BlockExecutor>, servers: &mut Servers) -> anyhow::Result<String> {
     let node = Arc::new(args.chain.open(None, executor)?);
-    let pool = Arc::new(Pool::new(Settings::default(), node.pool_head()?));
+    let pool = Arc::new(Pool::new(args.pool.settings(Settings::default()), node.pool_head()?));
     let builder = PoolBuilder::new(Arc::clone(&node), Arc::clone(&pool), args.builder.settings());
     let processes = Arc::new(BuildProcesses::new(Arc::new(builder)));
     let engine = Engine::new(Arc::clone(&node)).building(Arc::clone(&processes));

@@ -12,6 +12,7 @@ mod follow;
 mod http;
 mod ipc;
 mod metrics;
+mod pool;
 mod rpc;
 mod servers;
 
@@ -45,6 +46,8 @@ pub(crate) struct Args {
     ipc: ipc::IpcFlags,
     #[command(flatten)]
     rpc: rpc::RpcFlags,
+    #[command(flatten)]
+    pool: pool::PoolFlags,
     #[command(flatten)]
     metrics: metrics::MetricsFlags,
     /// Take flags from this TOML file: a key for each, by its name without the dashes. The command line wins.

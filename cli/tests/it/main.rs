@@ -15,6 +15,7 @@ mod official;
 mod record;
 mod replay;
 mod samples;
+mod serve;
 mod tampered;
 
 #[path = "../../examples/make_samples/seal.rs"]

@@ -14,6 +14,7 @@ pub use virtual_hosts::VirtualHosts;
 
 mod measure;
 mod origins;
+mod patience;
 mod public;
 
 pub use public::{Settings, namespaces, serve};

@@ -4,13 +4,13 @@
 //! Invariant: everything that a client decides is bounded: body, batch, answer, connections, subscriptions. A browser page reaches the
 //! server only from an origin that was allowed, and only under a host name that is ours.
 
-use super::{HexIds, VirtualHosts, measure::Measured, origins::Origins};
+use super::{HexIds, VirtualHosts, measure::Measured, origins::Origins, patience::Patience};
 use jsonrpsee::{
     Methods,
     core::middleware::RpcServiceBuilder,
     server::{BatchRequestConfig, ServerBuilder, ServerConfig, ServerHandle},
 };
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, time::Duration};
 
 /// Where to serve and within which limits.
 #[derive(Clone, Debug)]
@@ -29,6 +29,8 @@ pub struct Settings {
     pub connections_max: u32,
     /// Subscriptions of a connection.
     pub subscriptions_max: u32,
+    /// How long an HTTP request may take to arrive and be answered.
+    pub request_time_max: Duration,
     /// Names under which the server may be called (`--http.vhosts`).
     pub hosts: VirtualHosts,
 }
@@ -45,6 +47,7 @@ impl Settings {
             batch_len_max: 1000,
             connections_max: 500,
             subscriptions_max: 1024,
+            request_time_max: Duration::from_secs(60),
             hosts: VirtualHosts::new([if address.ip().is_loopback() { "localhost" } else { "*" }.to_owned()]),
         }
     }
@@ -79,7 +82,9 @@ pub async fn serve(settings: &Settings, methods: Methods) -> io::Result<(ServerH
         .set_id_provider(HexIds)
         .build();
     let origins = Origins::new(&settings.origins);
-    let layers = tower::ServiceBuilder::new().layer(settings.hosts.clone()).layer(origins.cors()?).layer(origins);
+    let patience = Patience(settings.request_time_max);
+    let layers = tower::ServiceBuilder::new().layer(settings.hosts.clone()).layer(origins.cors()?);
+    let layers = layers.layer(origins).layer(patience);
     let names = methods.clone();
     let measured = RpcServiceBuilder::new().layer_fn(move |inner| Measured { inner, methods: names.clone() });
     let server = ServerBuilder::with_config(config).set_http_middleware(layers).set_rpc_middleware(measured);

@@ -20,3 +20,4 @@ mod pool;
 mod server;
 mod simulations;
 mod tracers;
+mod transports;

@@ -27,11 +27,6 @@ fn dev(simulations_max: usize) -> Arc<Dev> {
     dev
 }
 
-/// How many of a block's transactions were adopted.
-fn adopted(block: &BlockRecord) -> u64 {
-    block.stats.as_ref().unwrap().adopted
-}
-
 /// Account `from` counts in `slot`.
 fn count(dev: &Dev, from: usize, nonce: u64, slot: u64, looks_at_time: bool) {
     let mut input = U256::from(slot).to_be_bytes_vec();

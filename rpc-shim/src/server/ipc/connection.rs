@@ -12,9 +12,9 @@ use crate::server::{HexIds, measure};
 use jsonrpsee::{
     BatchResponseBuilder, BoundedSubscriptions, ConnectionId, Extensions, MethodCallback, MethodResponse, MethodSink,
     Methods, SubscriptionState,
-    core::server::prepare_error,
     types::{ErrorObject, Id, InvalidRequest, Notification, Params, Request, error::*},
 };
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use std::sync::{
     Arc,
@@ -158,10 +158,7 @@ impl Connection {
             false => match serde_json::from_slice::<Request<'_>>(request) {
                 Ok(call) => self.call(call).await,
                 Err(_) if is_notification(request) => return None,
-                Err(_) => {
-                    let (id, code) = prepare_error(request);
-                    MethodResponse::error(id, ErrorObject::from(code))
-                }
+                Err(_) => refuse(request),
             },
         };
         (!answer.is_subscription()).then_some(answer)
@@ -181,11 +178,7 @@ impl Connection {
             let answer = match serde_json::from_str::<Request<'_>>(entry.get()) {
                 Ok(call) => self.call(call).await,
                 Err(_) if is_notification(entry.get().as_bytes()) => continue,
-                Err(_) => {
-                    let id =
-                        serde_json::from_str(entry.get()).map_or(Id::Null, |request: InvalidRequest<'_>| request.id);
-                    MethodResponse::error(id, ErrorObject::from(ErrorCode::InvalidRequest))
-                }
+                Err(_) => refuse(entry.get().as_bytes()),
             };
             if answer.is_subscription() {
                 continue;
@@ -231,6 +224,14 @@ impl Connection {
             MethodCallback::Unsubscription(method) => method(id, params, self.id, len_max as usize, extensions),
         }
     }
+}
+
+/// What is said to JSON that is no request, and to what is no JSON.
+fn refuse(request: &[u8]) -> MethodResponse {
+    let is_json = serde_json::from_slice::<IgnoredAny>(request).is_ok();
+    let code = if is_json { ErrorCode::InvalidRequest } else { ErrorCode::ParseError };
+    let id = serde_json::from_slice(request).map_or(Id::Null, |request: InvalidRequest<'_>| request.id);
+    MethodResponse::error(id, ErrorObject::from(code))
 }
 
 /// Whether it is a request that wants no answer.

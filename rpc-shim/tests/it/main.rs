@@ -10,6 +10,7 @@ mod chain;
 mod compat;
 mod data;
 mod dev;
+mod durable;
 mod engine;
 mod engine_besu;
 mod engine_http;

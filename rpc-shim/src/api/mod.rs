@@ -44,6 +44,7 @@ mod eth_send_sync;
 mod eth_sign;
 mod eth_state;
 mod hardhat;
+mod laminar;
 mod net;
 mod ots;
 mod ots_blocks;
@@ -91,6 +92,7 @@ fn register(module: &mut RpcModule<Context>, is_dev: bool) -> Result<(), Registe
     eth_fees::register(module)?;
     eth_logs::register(module)?;
     eth_state::register(module)?;
+    laminar::register(module)?;
     net::register(module)?;
     ots::register(module)?;
     ots_blocks::register(module)?;

@@ -4,7 +4,7 @@
 //! Invariant: options and results are geth's; a tracer or option that we do not have is refused, never ignored.
 
 use super::{
-    geth_shape::{ErrorWords, flat_traces, trim_struct_logs},
+    geth_shape::{ErrorWords, flat_traces, name_failed_creations, trim_struct_logs},
     prestate::{Lookups, PrestateConfig, prestate},
     replay::{ReplayBlock, machine_at, replay},
 };
@@ -17,11 +17,14 @@ use alloy_rpc_types_trace::{
 };
 use laminar_executor::TxIndex;
 use revm::{
+    bytecode::opcode,
     context::{TxEnv, result::ResultAndState},
     database_interface::{DBErrorMarker, DatabaseRef},
     inspector::NoOpInspector,
 };
-use revm_inspectors::tracing::{DebugInspector, DebugInspectorError, TransactionContext};
+use revm_inspectors::tracing::{
+    DebugInspector, DebugInspectorError, TracingInspector, TracingInspectorConfig, TransactionContext,
+};
 
 /// The trace of one transaction of a block on the state `view` of its parent.
 ///
@@ -116,7 +119,12 @@ fn tracer(options: &GethDebugTracingOptions) -> Result<Tracer, CallError> {
     if is_prestate(options) {
         return Ok((DebugInspector::Noop(NoOpInspector), Lookups::new(true)));
     }
-    let library = DebugInspector::new(options.clone()).map_err(|error| match error {
+    if options.tracer == Some(GethDebugTracerType::BuiltInTracer(GethDebugBuiltInTracerType::FlatCallTracer)) {
+        // All calls are kept: which ones of precompiles are left out is decided at the end.
+        let inspector = TracingInspector::new(TracingInspectorConfig::default_parity());
+        return Ok((DebugInspector::FlatCallTracer(inspector), Lookups::default()));
+    }
+    let library = DebugInspector::new(with_defaults(options.clone())).map_err(|error| match error {
         DebugInspectorError::JsTracerNotEnabled => {
             let name = options.tracer.as_ref().map(|tracer| tracer.as_str().to_owned()).unwrap_or_default();
             CallError::request(format_args!("tracer not found: {name}"))
@@ -124,6 +132,45 @@ fn tracer(options: &GethDebugTracingOptions) -> Result<Tracer, CallError> {
         other => CallError::request(other),
     })?;
     Ok((library, Lookups::default()))
+}
+
+/// Opcodes that geth's tracer for user operations does not count where the caller names none: arithmetic and the stack's.
+fn ignored_opcodes() -> Vec<String> {
+    let stack = opcode::PUSH0..opcode::SWAP16;
+    let others = [
+        opcode::POP,
+        opcode::ADD,
+        opcode::SUB,
+        opcode::MUL,
+        opcode::DIV,
+        opcode::EQ,
+        opcode::LT,
+        opcode::GT,
+        opcode::SLT,
+        opcode::SGT,
+        opcode::SHL,
+        opcode::SHR,
+        opcode::AND,
+        opcode::OR,
+        opcode::NOT,
+        opcode::ISZERO,
+    ];
+    stack.chain(others).map(|opcode| format!("{opcode:#x}")).collect()
+}
+
+/// geth's defaults where the library has others.
+fn with_defaults(mut options: GethDebugTracingOptions) -> GethDebugTracingOptions {
+    let tracer = GethDebugTracerType::BuiltInTracer(GethDebugBuiltInTracerType::Erc7562Tracer);
+    if options.tracer == Some(tracer) {
+        let config = &mut options.tracer_config.0;
+        if config.is_null() {
+            *config = serde_json::json!({});
+        }
+        if let Some(config) = config.as_object_mut() {
+            config.entry("ignoredOpcodes").or_insert_with(|| ignored_opcodes().into());
+        }
+    }
+    options
 }
 
 fn read_config(config: serde_json::Value) -> Result<PrestateConfig, CallError> {
@@ -158,15 +205,20 @@ fn finish<DB: DatabaseRef<Error: DBErrorMarker>>(
             block_number: Some(block.number.saturating_to()),
             ..TransactionInfo::default()
         };
-        return Ok(flat_traces(inspector, ran.result.tx_gas_used(), info, words).into());
+        let with_precompiles = config.include_precompiles.unwrap_or_default();
+        return Ok(flat_traces(inspector, ran.result.tx_gas_used(), info, words, with_precompiles).into());
     }
     let trace = inspector.get_result(context, tx, &block, &ran, &mut &*state).map_err(|error| match error {
         DebugInspectorError::Database(error) => CallError::state(error),
         other => CallError::Internal { what: other.to_string() },
     });
     trace.map(|mut trace| {
-        if let GethTrace::Default(frame) = &mut trace {
-            trim_struct_logs(frame);
+        match (&mut trace, &*inspector) {
+            (GethTrace::Default(frame), _) => trim_struct_logs(frame),
+            (GethTrace::CallTracer(frame), DebugInspector::CallTracer(inspector, ..)) => {
+                name_failed_creations(inspector.traces().nodes(), frame, 0);
+            }
+            _ => {}
         }
         trace
     })

@@ -11,10 +11,12 @@
 //! | `source` | a known block and the state that it ran on |
 //! | `debug`, `geth_shape` | geth's tracers; what geth writes otherwise than the inspectors |
 //! | `prestate` | geth's prestate tracer |
+//! | `block_trace` | how a block runs in parallel |
 //! | `roots` | state roots between transactions, for receipts before Byzantium |
 //! | `parity` | the traces of `trace_` |
 //! | `otterscan` | the traces of `ots_` |
 
+mod block_trace;
 mod debug;
 mod geth_shape;
 mod otterscan;
@@ -24,6 +26,7 @@ mod replay;
 mod roots;
 mod source;
 
+pub use block_trace::{BlockTrace, Bound, Dependency, Location, Run, SpanRow, TxRow, block_trace};
 pub use debug::{trace_call, trace_one, trace_transaction, trace_transactions};
 pub use otterscan::{failure_output, otterscan_operations, otterscan_trace};
 pub use parity::{block_rewards, call_results, localized_traces, replay_results};

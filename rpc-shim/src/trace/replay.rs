@@ -81,19 +81,26 @@ where
     Ok(())
 }
 
+/// What runs.
+pub(super) fn prepare(target: &ReplayBlock<'_>) -> Result<PreparedBlock, CallError> {
+    let Environment { rules, .. } = Environment::of_block(target.spec, &target.block.header);
+    let authorizations = recover_authorities(&target.block.body.transactions);
+    let senders = Senders { addresses: target.senders.to_vec(), authorizations };
+    let mut prepared = PreparedBlock::new(rules, target.block, &senders)?;
+    // The block is known to be valid; on a development chain it may hold transactions of impersonated contracts.
+    prepared.cfg_env.disable_eip3607 = true;
+    Ok(prepared)
+}
+
 /// The machine before the first transaction.
 fn begin<DB: DatabaseRef<Error: DBErrorMarker>>(
     target: &ReplayBlock<'_>,
     view: DB,
     deadline: Deadline,
 ) -> Result<(Machine<DB>, PreparedBlock), CallError> {
-    let Environment { rules, .. } = Environment::of_block(target.spec, &target.block.header);
-    let authorizations = recover_authorities(&target.block.body.transactions);
-    let senders = Senders { addresses: target.senders.to_vec(), authorizations };
-    let prepared = PreparedBlock::new(rules, target.block, &senders)?;
-    let mut environment = Environment { rules, cfg: prepared.cfg_env.clone(), block: prepared.block_env.clone() };
-    // The block is known to be valid; on a development chain it may hold transactions of impersonated contracts.
-    environment.cfg.disable_eip3607 = true;
+    let prepared = prepare(target)?;
+    let rules = prepared.rules;
+    let environment = Environment { rules, cfg: prepared.cfg_env.clone(), block: prepared.block_env.clone() };
     let precompiles = MovablePrecompiles::new(environment.cfg.spec);
     let mut machine = Machine::new(&environment, CallState::new(view), precompiles, deadline);
     before_transactions(&rules, target.block, &mut Around(&mut machine))?;

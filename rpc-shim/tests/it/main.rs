@@ -8,6 +8,7 @@ mod build;
 mod calls;
 mod chain;
 mod compat;
+mod controls;
 mod data;
 mod dev;
 mod durable;
@@ -15,6 +16,7 @@ mod engine;
 mod engine_besu;
 mod engine_http;
 mod forge;
+mod hostile;
 #[cfg(unix)]
 mod ipc;
 mod pool;

@@ -77,7 +77,16 @@ fn parse(data: &[u8]) -> serde_json::Result<Fixture> {
     if config["eip158Block"].is_null() || config["eip158Block"].as_u64() > config["byzantiumBlock"].as_u64() {
         config["eip158Block"] = config["byzantiumBlock"].clone();
     }
-    config.as_object_mut().map(|config| config.remove("clique"));
+    if config["homesteadBlock"].as_u64() > config["eip150Block"].as_u64() {
+        config["homesteadBlock"] = config["eip150Block"].clone();
+    }
+    if let Some(config) = config.as_object_mut() {
+        config.remove("clique");
+        // Go reads names whatever their case.
+        if let Some(block) = config.remove("IstanbulBlock") {
+            config.insert("istanbulBlock".to_owned(), block);
+        }
+    }
     serde_json::from_value(value)
 }
 
@@ -99,6 +108,21 @@ fn compared(mut found: Value, expected: &Value) -> Value {
     }
     leave_out(&mut found, expected, &["index", "blockHash", "blockNumber", "transactionHash", "transactionPosition"]);
     found
+}
+
+/// geth reads flat traces into structures before it compares them, so that what is missing is equal to zero or empty.
+fn without_nothing(traces: &mut Value) {
+    const ZERO: &str = "0x0000000000000000000000000000000000000000";
+    for trace in traces.as_array_mut().into_iter().flatten() {
+        for part in ["action", "result"] {
+            let fields = trace.get_mut(part).and_then(Value::as_object_mut);
+            let Some(fields) = fields else { continue };
+            fields.retain(|_, value| value.as_str().is_some_and(|text| !["", "0x", "0x0", ZERO].contains(&text)));
+        }
+        if trace["result"].as_object().is_none_or(serde_json::Map::is_empty) {
+            trace.as_object_mut().map(|trace| trace.remove("result"));
+        }
+    }
 }
 
 fn without_place(mut expected: Value) -> Value {
@@ -130,28 +154,7 @@ fn trace(fixture: &Fixture, tracer: &str) -> Result<Value, String> {
 
 /// Fixtures that are not equal yet, to be taken off this list: geth's form of flat traces, its words for code that is too dear to
 /// store, and schedules that no chain of ours has.
-const DIFFERENT: &[&str] = &[
-    "call_tracer/inner_create_oog_outer_throw.json",
-    "call_tracer/revert_reason.json",
-    "call_tracer_flat/big_slow.json",
-    "call_tracer_flat/callcode_precompiled_fail_hide.json",
-    "call_tracer_flat/callcode_precompiled_oog.json",
-    "call_tracer_flat/callcode_precompiled_throw.json",
-    "call_tracer_flat/gas.json",
-    "call_tracer_flat/include_precompiled.json",
-    "call_tracer_flat/inner_create_oog_outer_throw.json",
-    "call_tracer_flat/inner_instafail.json",
-    "call_tracer_flat/inner_precompiled_wrong_gas.json",
-    "call_tracer_flat/oog.json",
-    "call_tracer_flat/revert.json",
-    "call_tracer_flat/selfdestruct.json",
-    "call_tracer_flat/skip_no_balance_error.json",
-    "call_tracer_flat/staticcall_precompiled.json",
-    "call_tracer_flat/throw.json",
-    "call_tracer_withLog/frontier_create_outofstorage.json",
-    "erc7562_tracer/erc7562Tracer.test_paymaster.json",
-    "erc7562_tracer/erc7562Tracer.test_simple.json",
-];
+const DIFFERENT: &[&str] = &["call_tracer_withLog/frontier_create_outofstorage.json"];
 
 #[test]
 fn geth_fixtures_are_equal_but_those_listed() {
@@ -176,8 +179,13 @@ fn geth_fixtures_are_equal_but_those_listed() {
             Err(_) if is_listed => {}
             Err(error) => different.push(format!("{name}: {error}")),
             Ok(found) => {
-                let expected = without_place(fixture.result);
-                match first_difference("", &expected, &compared(found, &expected)) {
+                let mut expected = without_place(fixture.result);
+                let mut found = compared(found, &expected);
+                if tracer == "flatCallTracer" {
+                    without_nothing(&mut expected);
+                    without_nothing(&mut found);
+                }
+                match first_difference("", &expected, &found) {
                     None if is_listed => different.push(format!("{name} is equal: take it off the list")),
                     Some(_) if is_listed => {}
                     Some(what) => different.push(format!("{name}: {what}")),

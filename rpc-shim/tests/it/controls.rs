@@ -1,0 +1,138 @@
+//! The methods of a development chain that need more than one call to be told right from wrong.
+
+use crate::dev::node_with;
+use jsonrpsee::RpcModule;
+use laminar_executor::Predict;
+use laminar_rpc_shim::{
+    api::{Context, Limits, module},
+    dev::{Dev, Mining, Options},
+};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+const FIRST: &str = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266";
+const SECOND: &str = "0x70997970c51812dc3a010c7d01b50e0d17dc79c8";
+const CONTRACT: &str = "0x00000000000000000000000000000000000c0de0";
+
+struct Chain(RpcModule<Context>);
+
+impl Chain {
+    fn new(mining: Mining) -> Self {
+        let node = node_with(Predict::None);
+        let dev = Arc::new(Dev::new(Arc::clone(&node), Options { mining, ..Options::default() }).unwrap());
+        dev.start().unwrap();
+        Self(module(Context::new(node, Limits::default()).with_dev(dev)))
+    }
+
+    async fn try_ask(&self, method: &str, params: Value) -> Result<Value, Value> {
+        let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        let (answer, _) = self.0.raw_json_request(&request.to_string(), 1).await.unwrap();
+        let mut answer: Value = serde_json::from_str(answer.get()).unwrap();
+        if answer["error"].is_object() { Err(answer["error"].take()) } else { Ok(answer["result"].take()) }
+    }
+
+    async fn ask(&self, method: &str, params: Value) -> Value {
+        self.try_ask(method, params).await.unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    async fn send(&self, from: &str, to: &str, wei: &str) -> Value {
+        self.ask("eth_sendTransactionSync", json!([{ "from": from, "to": to, "value": wei }])).await
+    }
+
+    async fn balance(&self, address: &str) -> Value {
+        self.ask("eth_getBalance", json!([address, "latest"])).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn impersonated_contracts_send_and_their_blocks_can_be_traced() {
+    let chain = Chain::new(Mining::Auto);
+    chain.ask("anvil_setCode", json!([CONTRACT, "0x00"])).await;
+    chain.ask("anvil_setBalance", json!([CONTRACT, "0xde0b6b3a7640000"])).await;
+    let request = json!([{ "from": CONTRACT, "to": SECOND, "value": "0x1" }]);
+    assert_eq!(chain.try_ask("eth_sendTransactionSync", request).await.unwrap_err()["code"], -32602);
+    chain.ask("anvil_impersonateAccount", json!([CONTRACT])).await;
+    let receipt = chain.send(CONTRACT, SECOND, "0x1").await;
+    assert_eq!((&receipt["status"], &receipt["from"]), (&json!("0x1"), &json!(CONTRACT)));
+    let trace =
+        chain.ask("debug_traceTransaction", json!([receipt["transactionHash"], { "tracer": "callTracer" }])).await;
+    assert_eq!(trace["from"], CONTRACT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reorganisation_replaces_blocks_and_a_dump_brings_accounts_back() {
+    let chain = Chain::new(Mining::Auto);
+    let before = chain.send(FIRST, CONTRACT, "0x1").await;
+    chain.send(FIRST, CONTRACT, "0x2").await;
+    let dump = chain.ask("anvil_dumpState", json!([])).await;
+    let pairs = json!([[{ "from": FIRST, "to": CONTRACT, "value": "0x10" }, 0]]);
+    chain.ask("anvil_reorg", json!([2, pairs])).await;
+    assert_eq!(chain.ask("eth_blockNumber", json!([])).await, "0x2");
+    assert_eq!(chain.balance(CONTRACT).await, "0x10");
+    let gone = chain.ask("eth_getTransactionReceipt", json!([before["transactionHash"]])).await;
+    assert_eq!(gone, Value::Null);
+    chain.ask("anvil_loadState", json!([dump])).await;
+    assert_eq!(chain.balance(CONTRACT).await, "0x3");
+    assert_eq!(chain.ask("eth_getTransactionCount", json!([FIRST, "latest"])).await, "0x2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_is_told_and_what_waits_too_long_has_a_code() {
+    let chain = Chain::new(Mining::Manual);
+    let filter = chain.ask("eth_newPendingTransactionFilter", json!([])).await;
+    let error =
+        chain.try_ask("eth_sendTransactionSync", json!([{ "from": FIRST, "to": SECOND }, 50])).await.unwrap_err();
+    assert_eq!(error["code"], 4);
+    let hash = &error["data"];
+    assert_eq!(chain.ask("eth_getFilterChanges", json!([filter])).await, json!([hash]));
+    assert_eq!(chain.ask("eth_getFilterChanges", json!([filter])).await, json!([]));
+    let by_nonce = chain.ask("eth_getTransactionBySenderAndNonce", json!([FIRST, "0x0"])).await;
+    assert_eq!((&by_nonce["hash"], &by_nonce["blockHash"]), (hash, &Value::Null));
+    chain.ask("evm_mine", json!([])).await;
+    let by_nonce = chain.ask("eth_getTransactionBySenderAndNonce", json!([FIRST, "0x0"])).await;
+    assert_eq!((&by_nonce["hash"], &by_nonce["blockNumber"]), (hash, &json!("0x1")));
+    assert_eq!(chain.ask("ots_getTransactionBySenderAndNonce", json!([FIRST, 0])).await, *hash);
+    let found = chain.ask("ots_searchTransactionsBefore", json!([SECOND, 0, 10])).await;
+    assert_eq!((&found["txs"][0]["hash"], &found["firstPage"], &found["lastPage"]), (hash, &json!(true), &json!(true)));
+}
+
+/// The example of EIP-712, signed by the key of the first account; checked against ethers 6.
+#[tokio::test(flavor = "multi_thread")]
+async fn typed_data_is_signed_as_wallets_do() {
+    let chain = Chain::new(Mining::Manual);
+    let person = json!([{ "name": "name", "type": "string" }, { "name": "wallet", "type": "address" }]);
+    let data = json!({
+        "types": {
+            "EIP712Domain": [{ "name": "name", "type": "string" }, { "name": "chainId", "type": "uint256" }],
+            "Person": person,
+            "Mail": [{ "name": "to", "type": "Person" }, { "name": "contents", "type": "string" }],
+        },
+        "primaryType": "Mail",
+        "domain": { "name": "Ether Mail", "chainId": 31337 },
+        "message": { "to": { "name": "Bob", "wallet": SECOND }, "contents": "Hello, Bob!" },
+    });
+    let signed = chain.ask("eth_signTypedData_v4", json!([FIRST, data])).await;
+    let as_text = chain.ask("eth_signTypedData_v4", json!([FIRST, data.to_string()])).await;
+    assert_eq!(signed, as_text);
+    assert_eq!(signed, TYPED_DATA_SIGNATURE);
+}
+
+const TYPED_DATA_SIGNATURE: &str = "0x6f080d640db970b32c3a9de929c97e19d9457f6138a217a122d98090e8d1135e168d28fa85e6a33cec3f6f9bb50b3d087f9d2fe3453c245242c88c76e6a118211c";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_trace_has_every_transaction_and_its_dependencies() {
+    let chain = Chain::new(Mining::Manual);
+    for (from, to) in [(FIRST, SECOND), (FIRST, CONTRACT), (SECOND, CONTRACT)] {
+        chain.ask("eth_sendTransaction", json!([{ "from": from, "to": to, "value": "0x1", "gas": "0x5208" }])).await;
+    }
+    chain.ask("evm_mine", json!([])).await;
+    let trace = chain.ask("laminar_getBlockTrace", json!(["latest"])).await;
+    let transactions = trace["transactions"].as_array().unwrap();
+    assert_eq!(transactions.len(), 3);
+    let mut on: Vec<_> = transactions.iter().map(|tx| tx["dependsOn"].as_array().unwrap().len()).collect();
+    on.sort_unstable();
+    assert!(on[0] == 0 && on[2] >= 1, "{trace}");
+    assert_eq!(trace["bound"]["gasUsed"], 63_000);
+    assert!(trace["spans"].as_array().unwrap().len() >= 3, "{trace}");
+    assert_eq!(trace["traced"]["path"], "parallel");
+}

@@ -18,16 +18,20 @@ use crate::{
 use alloy_consensus::{Eip658Value, Receipt, TxReceipt};
 use alloy_eips::{BlockId, BlockNumberOrTag, eip2718::Encodable2718};
 use alloy_primitives::{Address, B256, Bytes, keccak256};
-use alloy_rpc_types_debug::{StorageMap, StorageRangeResult, StorageResult};
+use alloy_rpc_types_debug::{ExecutionWitness, StorageMap, StorageRangeResult, StorageResult};
 use alloy_rpc_types_eth::TransactionRequest;
 use alloy_rpc_types_trace::{
     common::TraceResult,
     geth::{GethDebugTracingCallOptions, GethDebugTracingOptions, GethTrace},
 };
 use jsonrpsee::{RpcModule, core::RegisterMethodError};
-use laminar_executor::{Block, TxIndex, recover::decode_block};
+use laminar_executor::{
+    Block, TxIndex,
+    pipeline::{WitnessError, kept_witness},
+    recover::decode_block,
+};
 use revm::{database::AccountState, database_interface::DatabaseRef};
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Slots that one `debug_storageRangeAt` gives.
 const SLOTS_MAX: usize = 1024;
@@ -45,6 +49,16 @@ pub(crate) fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMe
     method::heavy(module, "debug_getRawTransactions", raw_transactions)?;
     method::heavy(module, "debug_getRawBlockAccessList", eth_blocks::access_list_raw)?;
     method::heavy(module, "debug_intermediateRoots", intermediate_roots)?;
+    method::heavy(module, "debug_executionWitness", |context, args, _| {
+        let (number,) = args.read::<(BlockNumberOrTag,)>()?;
+        let not_found = || RpcError::server(format_args!("block #{number} not found"));
+        execution_witness(context, &context.node.block(number.into()).ok_or_else(not_found)?)
+    })?;
+    method::heavy(module, "debug_executionWitnessByBlockHash", |context, args, _| {
+        let (hash,) = args.read::<(B256,)>()?;
+        let not_found = || RpcError::server(format_args!("block {hash} not found"));
+        execution_witness(context, &context.node.block_by_hash(&hash).ok_or_else(not_found)?)
+    })?;
     method::heavy(module, "debug_codeByHash", code_by_hash)?;
     method::heavy(module, "debug_storageRangeAt", storage_range_at)
 }
@@ -216,4 +230,24 @@ fn storage_range_at(context: &Context, args: Args<'_>, deadline: Deadline) -> Re
     let next_key = sorted.get(count).map(|(hash, _)| *hash);
     sorted.truncate(count);
     Ok(StorageRangeResult { storage: StorageMap(sorted.into_iter().collect()), next_key })
+}
+
+/// What a stateless client needs to run a block; `keys` are the accounts and slots that were read.
+fn execution_witness(context: &Context, record: &BlockRecord) -> Result<ExecutionWitness, RpcError> {
+    let witness = kept_witness(context.node.spec(), context.node.store(), &record.hash());
+    let (_, witness) = witness.map_err(|error| match error {
+        WitnessError::Genesis => RpcError::server("the genesis has no witness"),
+        error => RpcError::internal(&error),
+    })?;
+    let touched: BTreeMap<_, _> = witness.touched.iter().collect();
+    let keys = touched.into_iter().flat_map(|(address, slots)| {
+        let slots = slots.iter().map(|slot| Bytes::from(slot.to_be_bytes_vec()));
+        std::iter::once(Bytes::copy_from_slice(address.as_slice())).chain(slots).collect::<Vec<_>>()
+    });
+    Ok(ExecutionWitness {
+        keys: keys.collect(),
+        state: witness.nodes,
+        codes: witness.codes,
+        headers: witness.headers.iter().map(|header| alloy_rlp::encode(header).into()).collect(),
+    })
 }

@@ -52,12 +52,12 @@ pub(crate) fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMe
     method::heavy(module, "debug_executionWitness", |context, args, _| {
         let (number,) = args.read::<(BlockNumberOrTag,)>()?;
         let not_found = || RpcError::server(format_args!("block #{number} not found"));
-        execution_witness(context, &context.node.block(number.into()).ok_or_else(not_found)?)
+        execution_witness(context, context.node.block(number.into()).ok_or_else(not_found)?.hash())
     })?;
     method::heavy(module, "debug_executionWitnessByBlockHash", |context, args, _| {
         let (hash,) = args.read::<(B256,)>()?;
         let not_found = || RpcError::server(format_args!("block {hash} not found"));
-        execution_witness(context, &context.node.block_by_hash(&hash).ok_or_else(not_found)?)
+        execution_witness(context, context.node.block_by_hash(&hash).ok_or_else(not_found)?.hash())
     })?;
     method::heavy(module, "debug_codeByHash", code_by_hash)?;
     method::heavy(module, "debug_storageRangeAt", storage_range_at)
@@ -233,8 +233,8 @@ fn storage_range_at(context: &Context, args: Args<'_>, deadline: Deadline) -> Re
 }
 
 /// What a stateless client needs to run a block; `keys` are the accounts and slots that were read.
-fn execution_witness(context: &Context, record: &BlockRecord) -> Result<ExecutionWitness, RpcError> {
-    let witness = kept_witness(context.node.spec(), context.node.store(), &record.hash());
+fn execution_witness(context: &Context, hash: B256) -> Result<ExecutionWitness, RpcError> {
+    let witness = kept_witness(context.node.spec(), context.node.store(), &hash);
     let (_, witness) = witness.map_err(|error| match error {
         WitnessError::Genesis => RpcError::server("the genesis has no witness"),
         error => RpcError::internal(&error),

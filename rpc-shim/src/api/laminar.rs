@@ -22,5 +22,5 @@ fn block_trace(context: &Context, args: Args<'_>, deadline: Deadline) -> Result<
     let source = TraceSource::new(&context.node, record)?;
     let block = source.block(context.node.spec());
     let deadline = limits(context, deadline).deadline;
-    Ok(Some(trace::block_trace(&block, source.view.clone(), &imported, deadline)?))
+    Ok(Some(trace::block_trace(&block, source.view.clone(), imported.as_ref(), deadline)?))
 }

@@ -29,8 +29,8 @@ pub struct BlockTrace {
     pub number: u64,
     /// Hash of the block.
     pub hash: B256,
-    /// How it ran when it was imported or built; without times.
-    pub imported: Run,
+    /// How it ran when it was imported or built, if that was since the node started; without times.
+    pub imported: Option<Run>,
     /// How it ran for this answer, in parallel whatever its size.
     pub traced: Run,
     /// Nanoseconds that the traced run took, system calls included.
@@ -136,14 +136,15 @@ pub struct Bound {
     pub gas_used: u64,
 }
 
-/// Runs a known block again on the state `view` of its parent and tells how that went. `imported` are the statistics of its import.
+/// Runs a known block again on the state `view` of its parent and tells how that went. `imported` are the statistics of its import, where they
+/// are known.
 ///
 /// # Errors
 /// The block cannot run again.
 pub fn block_trace<DB: DatabaseRef<Error: DBErrorMarker> + Clone + Sync>(
     target: &ReplayBlock<'_>,
     view: DB,
-    imported: &Stats,
+    imported: Option<&Stats>,
     deadline: Deadline,
 ) -> Result<BlockTrace, CallError> {
     let config = Config { mode: Mode::Parallel, predict: Predict::Presimulate, timeline: true, ..Config::default() };
@@ -163,7 +164,7 @@ pub fn block_trace<DB: DatabaseRef<Error: DBErrorMarker> + Clone + Sync>(
     Ok(BlockTrace {
         number: target.block.header.number,
         hash: target.hash,
-        imported: run(imported),
+        imported: imported.map(run),
         traced: run(&outcome.stats),
         duration_ns,
         spans,

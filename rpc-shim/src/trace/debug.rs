@@ -121,7 +121,8 @@ fn tracer(options: &GethDebugTracingOptions) -> Result<Tracer, CallError> {
     }
     if options.tracer == Some(GethDebugTracerType::BuiltInTracer(GethDebugBuiltInTracerType::FlatCallTracer)) {
         // All calls are kept: which ones of precompiles are left out is decided at the end.
-        let inspector = TracingInspector::new(TracingInspectorConfig::default_parity().set_exclude_precompile_calls(false));
+        let inspector =
+            TracingInspector::new(TracingInspectorConfig::default_parity().set_exclude_precompile_calls(false));
         return Ok((DebugInspector::FlatCallTracer(inspector), Lookups::default()));
     }
     let library = DebugInspector::new(with_defaults(options.clone())).map_err(|error| match error {

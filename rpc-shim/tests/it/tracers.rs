@@ -152,10 +152,13 @@ fn trace(fixture: &Fixture, tracer: &str) -> Result<Value, String> {
     Ok(serde_json::to_value(found).unwrap())
 }
 
-/// Fixtures that are not equal: the code of a creation in Frontier that could not pay for storing it, which revm does not give, and
-/// the values of slots whose reads are in a frame that the library does not look into.
-const DIFFERENT: &[&str] =
-    &["call_tracer_withLog/frontier_create_outofstorage.json", "erc7562_tracer/erc7562Tracer.test_simple.json"];
+/// Fixtures that are not equal: the code of a creation in Frontier that could not pay for storing it, which revm does not give; why
+/// a precompile refuses its input, for which the library has one word; and slots whose reads it does not tell.
+const DIFFERENT: &[&str] = &[
+    "call_tracer_flat/callcode_precompiled_throw.json",
+    "call_tracer_withLog/frontier_create_outofstorage.json",
+    "erc7562_tracer/erc7562Tracer.test_simple.json",
+];
 
 #[test]
 fn geth_fixtures_are_equal_but_those_listed() {

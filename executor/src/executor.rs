@@ -260,12 +260,9 @@ impl BlockExecutor {
         let prepared = match (self.config.predict, knowledge) {
             (Predict::Ahead, Knowledge::Simulations(known)) => match known.into_attempts(&self.pool, around) {
                 Some(known) => {
-                    let mut known = Prepared::from_simulations(known, memory, &self.pool, gas_limits)?;
-                    if self.config.mode == Mode::Auto && known.is_mostly_stale() {
-                        known.memory.reset(txs);
-                        known = Prepared::nothing(plan(), known.memory);
-                    }
-                    known
+                    let known = Prepared::from_simulations(known, memory, &self.pool, gas_limits)?;
+                    let is_chained = self.config.mode == Mode::Auto && known.is_mostly_stale();
+                    if is_chained { known.without_graph(start) } else { known }
                 }
                 None => Prepared::nothing(plan(), memory),
             },

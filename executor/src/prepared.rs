@@ -15,6 +15,7 @@ use crate::{
     sync::Mutex,
     types::TxIndex,
 };
+use alloy_primitives::map::AddressSet;
 
 /// Simulations below which one thread publishes them sooner than others would come to help.
 const PUBLISHED_ALONE_MAX: usize = 64;
@@ -85,6 +86,18 @@ impl Prepared {
             }
         }
         Ok(Self { plan, memory, ready, published, promises: None })
+    }
+
+    /// The same without the graph: what has predecessors runs from `start` on in block order and waits for nobody. What was
+    /// published of it is taken back, before anybody read it.
+    pub(crate) fn without_graph(self, start: TxIndex) -> Self {
+        for (at, run) in self.published.iter().enumerate() {
+            if let Some(run) = run {
+                self.memory.revoke(TxIndex::from_usize(at), run, None, &mut AddressSet::default());
+            }
+        }
+        let has_attempt: Vec<_> = self.ready.iter().map(Option::is_some).collect();
+        Self { plan: Plan::of_missing(start, &has_attempt), published: Vec::new(), ..self }
     }
 
     /// What each transaction leaves was promised and published: every transaction runs, in the order of `plan`.

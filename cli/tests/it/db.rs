@@ -92,7 +92,7 @@ fn damage_is_found() {
 
 #[test]
 fn witness_of_a_kept_block_is_the_sample_and_is_replayed() {
-    let (scratch, name) = (Scratch::new(), "erc20");
+    let (scratch, name) = (Scratch::new(), "erc20-transfers");
     let recipe = RECIPES.iter().find(|recipe| recipe.name == name).unwrap();
     let genesis = serde_json::to_vec(&recipe.build(&recipe.sample).genesis).unwrap();
     let genesis = scratch.write("genesis.json", genesis).display().to_string();

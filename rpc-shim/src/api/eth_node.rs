@@ -129,8 +129,10 @@ fn describe(spec: &ChainSpec, time: u64, number: u64, genesis: (B256, u64)) -> O
 
 /// The identifier of the chain at a time (EIP-2124, EIP-6122): its genesis and every activation up to then.
 fn fork_hash(spec: &ChainSpec, time: u64, (genesis, genesis_time): (B256, u64)) -> ForkHash {
+    // The merge came by difficulty: where it is known as a block, it is the netsplit block's.
     let mut blocks: Vec<u64> = Fork::ALL
         .into_iter()
+        .filter(|fork| *fork != Fork::Paris)
         .filter_map(|fork| match spec.activation(fork) {
             Activation::Block(block) => Some(block),
             Activation::Never | Activation::Timestamp(_) => None,

@@ -70,7 +70,9 @@ fn check(method: &str, params: &Value, answer: &Value) {
 fn every_method_answers_whatever_its_parameters_are() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let methods = methods();
-    let names: Vec<&str> = methods.method_names().filter(|name| !name.ends_with("subscribe")).collect();
+    // Subscriptions have no one answer, and what sends and waits for a block waits up to a minute.
+    let is_asked = |name: &&str| !name.ends_with("subscribe") && !name.ends_with("Sync");
+    let names: Vec<&str> = methods.method_names().filter(is_asked).collect();
     let params = prop::collection::vec(value(), 0..5).prop_map(Value::from);
     let mut runner = TestRunner::deterministic();
     for name in &names {

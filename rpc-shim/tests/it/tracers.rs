@@ -156,6 +156,8 @@ fn trace(fixture: &Fixture, tracer: &str) -> Result<Value, String> {
 /// a precompile refuses its input, for which the library has one word; and slots whose reads it does not tell.
 const DIFFERENT: &[&str] = &[
     "call_tracer_flat/callcode_precompiled_throw.json",
+    "call_tracer_flat/inner_precompiled_wrong_gas.json",
+    "call_tracer_flat/staticcall_precompiled.json",
     "call_tracer_withLog/frontier_create_outofstorage.json",
     "erc7562_tracer/erc7562Tracer.test_simple.json",
 ];

@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn what_is_no_value_ends_with_its_line() {
         check("hello\n{}", 100, &[Some("hello\n"), Some("{}")]);
-        check("\"{\n{}", 100, &[Some("\"{\n{}")]);
+        check("\"{\n{}", 100, &[]);
         check("}{}", 100, &[Some("}"), Some("{}")]);
         let mut frames = Frames::new(100);
         frames.extend(b"  tru");

@@ -12,7 +12,7 @@ use laminar_rpc_shim::{
 };
 use std::{
     net::{IpAddr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 /// Flags of the authenticated port.
@@ -25,7 +25,8 @@ pub(crate) struct AuthrpcFlags {
     /// The authenticated port; 0 takes a free one.
     #[arg(long = "authrpc.port", value_name = "PORT", default_value_t = 8551)]
     authrpc_port: u16,
-    /// File with the secret that is shared with the consensus client, 32 bytes in hexadecimal; created if it is missing.
+    /// File with the secret that is shared with the consensus client, 32 bytes in hexadecimal; created if it is missing
+    /// [default: jwt.hex in the folder of the chain].
     #[arg(long = "authrpc.jwtsecret", value_name = "FILE")]
     authrpc_secret: Option<PathBuf>,
     /// Names under which the port may be called, separated by commas; * is every one. Addresses in numbers always may.
@@ -38,9 +39,17 @@ impl AuthrpcFlags {
     ///
     /// # Errors
     /// The secret cannot be read or made, or the address is taken.
-    pub(super) async fn serve(&self, api: EngineApi, context: Context, servers: &mut Servers) -> anyhow::Result<()> {
+    pub(super) async fn serve(
+        &self,
+        datadir: Option<&Path>,
+        api: EngineApi,
+        context: Context,
+        servers: &mut Servers,
+    ) -> anyhow::Result<()> {
         let address = SocketAddr::new(self.authrpc_address, self.authrpc_port);
-        let secret = load_or_create_secret(self.authrpc_secret.as_deref().context("--authrpc.jwtsecret is missing")?)?;
+        let file = self.authrpc_secret.clone().or_else(|| datadir.map(|datadir| datadir.join("jwt.hex")));
+        let secret =
+            load_or_create_secret(&file.context("--authrpc.jwtsecret is missing, and there is no --datadir")?)?;
         let settings = EngineSettings { address, secret, hosts: VirtualHosts::new(self.authrpc_hosts.iter().cloned()) };
         let served = server::serve_engine(settings, api, context).await;
         servers.add("Engine API", served.with_context(|| format!("listening on {address}"))?);

@@ -9,7 +9,10 @@ use anyhow::Context;
 use clap::builder::{NonEmptyStringValueParser, TypedValueParser};
 use laminar_executor::BlockExecutor;
 use laminar_rpc_shim::node::{Node, Origin, StoreOptions};
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// Flags of the chain.
 #[derive(Debug, clap::Args)]
@@ -39,5 +42,10 @@ impl ChainFlags {
             return Ok(Node::in_memory(origin.context("--chain is missing")?, executor)?);
         };
         Ok(Node::open(dir, StoreOptions::default(), origin, executor)?)
+    }
+
+    /// The folder that keeps the chain, if there is one.
+    pub(super) fn datadir(&self) -> Option<&Path> {
+        self.datadir.as_deref()
     }
 }

@@ -26,7 +26,7 @@ pub(super) async fn start(args: &Args, executor: Arc<BlockExecutor>, servers: &m
     let api = EngineApi::start(engine, Arc::clone(&pool), processes).context("starting the engine's thread")?;
     laminar_rpc_shim::metrics::follow(&node, &pool).context("starting to follow the head")?;
     let context = Context::new(Arc::clone(&node), args.rpc.limits()).with_pool(pool);
-    args.authrpc.serve(api, context.clone(), servers).await?;
+    args.authrpc.serve(args.chain.datadir(), api, context.clone(), servers).await?;
     args.ipc.serve(&context, &args.rpc, servers).await?;
     args.http.serve(context, &args.rpc, Defaults::Closed, servers).await?;
     let head = node.head();

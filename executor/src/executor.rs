@@ -294,15 +294,20 @@ impl BlockExecutor {
 
 /// Whether the block has enough work for more than one worker. A plain transfer is hardly work: much of it is merge's.
 pub(crate) fn pays_in_parallel(prepared: &PreparedBlock, gas_used: u64) -> bool {
-    let transfers = prepared.txs.iter().filter(|tx| tx.gas_limit == TRANSFER_GAS).count();
+    let transfers = plain_transfers(prepared);
     let gas = gas_used.saturating_sub(TRANSFER_GAS.saturating_mul(transfers as u64));
     let calls_pay = prepared.txs.len() - transfers >= PARALLEL_TXS_MIN && gas >= PARALLEL_GAS_MIN;
     calls_pay || transfers >= PARALLEL_TRANSFERS_MIN
 }
 
+/// Transactions that can be nothing but plain transfers, or fail.
+fn plain_transfers(prepared: &PreparedBlock) -> usize {
+    prepared.txs.iter().filter(|tx| tx.gas_limit == TRANSFER_GAS).count()
+}
+
 /// How many transactions a worker takes at once.
 fn handful(prepared: &PreparedBlock) -> usize {
-    let transfers = prepared.txs.iter().filter(|tx| tx.gas_limit == TRANSFER_GAS).count();
+    let transfers = plain_transfers(prepared);
     if transfers.saturating_mul(10) >= prepared.txs.len().saturating_mul(9) { TRANSFERS_AT_ONCE } else { 1 }
 }
 

@@ -6,18 +6,16 @@
 //! It does not: decide which methods are served there, or rotate secrets.
 //! Source: execution-apis `src/engine/authentication.md`.
 
+use super::gate::{Admission, Gate, answer};
 use alloy_primitives::hex;
 use alloy_rpc_types_engine::{JwtError, JwtSecret};
-use jsonrpsee::server::{HttpBody, HttpRequest, HttpResponse};
+use jsonrpsee::server::{HttpRequest, HttpResponse};
 use std::{
     fs::{self, OpenOptions},
-    future::Future,
     io::{self, Write},
     path::{Path, PathBuf},
-    pin::Pin,
-    task::{Context, Poll},
 };
-use tower::{Layer, Service};
+use tower::Layer;
 
 /// RFC 9110 section 15.5.2.
 const UNAUTHORIZED: u16 = 401;
@@ -89,21 +87,22 @@ impl JwtLayer {
 }
 
 impl<S> Layer<S> for JwtLayer {
-    type Service = JwtGuard<S>;
+    type Service = Gate<Self, S>;
 
-    fn layer(&self, inner: S) -> JwtGuard<S> {
-        JwtGuard { secret: self.secret, inner }
+    fn layer(&self, inner: S) -> Gate<Self, S> {
+        Gate { admission: *self, inner }
     }
 }
 
-/// The service behind a [`JwtLayer`].
-#[derive(Clone, Debug)]
-pub struct JwtGuard<S> {
-    secret: JwtSecret,
-    inner: S,
+impl Admission for JwtLayer {
+    fn refusal<B>(&self, request: &HttpRequest<B>) -> Option<HttpResponse> {
+        let error = self.check(request).err()?;
+        tracing::warn!(target: "laminar::engine", %error, "request on the authenticated port refused");
+        Some(answer(UNAUTHORIZED, ""))
+    }
 }
 
-impl<S> JwtGuard<S> {
+impl JwtLayer {
     fn check<B>(&self, request: &HttpRequest<B>) -> Result<(), JwtError> {
         let header = request.headers().get("authorization").and_then(|value| value.to_str().ok());
         let token = header.and_then(bearer).ok_or(JwtError::MissingOrInvalidAuthorizationHeader)?;
@@ -115,35 +114,4 @@ impl<S> JwtGuard<S> {
 fn bearer(header: &str) -> Option<&str> {
     let (scheme, token) = header.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
-impl<S, B> Service<HttpRequest<B>> for JwtGuard<S>
-where
-    S: Service<HttpRequest<B>, Response = HttpResponse>,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
-{
-    type Response = HttpResponse;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: HttpRequest<B>) -> Self::Future {
-        match self.check(&request) {
-            Ok(()) => Box::pin(self.inner.call(request)),
-            Err(error) => {
-                tracing::warn!(target: "laminar::engine", %error, "request on the authenticated port refused");
-                Box::pin(std::future::ready(Ok(unauthorized())))
-            }
-        }
-    }
-}
-
-fn unauthorized() -> HttpResponse {
-    let mut response = HttpResponse::new(HttpBody::empty());
-    *response.status_mut() = UNAUTHORIZED.try_into().expect("401 is a status code");
-    response
 }

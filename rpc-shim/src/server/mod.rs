@@ -6,6 +6,7 @@
 pub mod auth;
 
 mod engine;
+mod gate;
 mod virtual_hosts;
 
 pub use engine::{EngineSettings, serve_engine};

@@ -5,15 +5,10 @@
 //! asks first (CORS) and keeps the answer from other pages; for WebSocket it asks nobody, so that the opening is refused here.
 //! Programs send no `Origin` and are not asked.
 
-use jsonrpsee::server::{HttpBody, HttpRequest, HttpResponse};
-use std::{
-    future::Future,
-    io,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
-use tower::{Layer, Service};
+use super::gate::{Admission, Gate, answer};
+use jsonrpsee::server::{HttpRequest, HttpResponse};
+use std::{io, sync::Arc};
+use tower::Layer;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 /// RFC 9110 section 15.5.4.
@@ -54,42 +49,17 @@ impl Origins {
     }
 }
 
+impl Admission for Origins {
+    fn refusal<B>(&self, request: &HttpRequest<B>) -> Option<HttpResponse> {
+        (!self.admit(request)).then(|| answer(FORBIDDEN, "origin not allowed\n"))
+    }
+}
+
 impl<S> Layer<S> for Origins {
-    type Service = OriginGuard<S>;
+    type Service = Gate<Self, S>;
 
-    fn layer(&self, inner: S) -> OriginGuard<S> {
-        OriginGuard { origins: self.clone(), inner }
-    }
-}
-
-/// The service behind [`Origins`].
-#[derive(Clone, Debug)]
-pub(super) struct OriginGuard<S> {
-    origins: Origins,
-    inner: S,
-}
-
-impl<S, B> Service<HttpRequest<B>> for OriginGuard<S>
-where
-    S: Service<HttpRequest<B>, Response = HttpResponse>,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
-{
-    type Response = HttpResponse;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: HttpRequest<B>) -> Self::Future {
-        if self.origins.admit(&request) {
-            return Box::pin(self.inner.call(request));
-        }
-        let mut response = HttpResponse::new(HttpBody::from("origin not allowed\n"));
-        *response.status_mut() = FORBIDDEN.try_into().expect("403 is a status code");
-        Box::pin(std::future::ready(Ok(response)))
+    fn layer(&self, inner: S) -> Gate<Self, S> {
+        Gate { admission: self.clone(), inner }
     }
 }
 

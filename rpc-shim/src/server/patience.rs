@@ -4,7 +4,8 @@
 //! Invariant: a client that sends its request drop by drop does not keep a place that others wait for: it is answered 408 and its
 //! connection ends. The calls' own deadlines are shorter, so only such clients meet this one.
 
-use jsonrpsee::server::{HttpBody, HttpRequest, HttpResponse};
+use super::gate::answer;
+use jsonrpsee::server::{HttpRequest, HttpResponse};
 use std::{
     future::Future,
     pin::Pin,
@@ -51,16 +52,15 @@ where
 
     fn call(&mut self, request: HttpRequest<B>) -> Self::Future {
         let upgrades = request.headers().contains_key("upgrade");
-        let (most, answer) = (self.most, self.inner.call(request));
+        let (most, called) = (self.most, self.inner.call(request));
         Box::pin(async move {
             if upgrades {
-                return answer.await;
+                return called.await;
             }
-            match tokio::time::timeout(most, answer).await {
-                Ok(answer) => answer,
+            match tokio::time::timeout(most, called).await {
+                Ok(answered) => answered,
                 Err(_) => {
-                    let mut response = HttpResponse::new(HttpBody::from("request timed out\n"));
-                    *response.status_mut() = TIMEOUT.try_into().expect("408 is a status code");
+                    let mut response = answer(TIMEOUT, "request timed out\n");
                     response.headers_mut().insert("connection", "close".try_into().expect("a word is a header value"));
                     Ok(response)
                 }

@@ -4,15 +4,10 @@
 //! Invariant: as geth's: an address in numbers is always one of ours, for no web page can make it mean something else; `*` stands
 //! for every name; who is refused gets 403 and a line that says why.
 
-use jsonrpsee::server::{HttpBody, HttpRequest, HttpResponse};
-use std::{
-    future::Future,
-    net::IpAddr,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
-use tower::{Layer, Service};
+use super::gate::{Admission, Gate, answer};
+use jsonrpsee::server::{HttpRequest, HttpResponse};
+use std::{net::IpAddr, sync::Arc};
+use tower::Layer;
 
 /// RFC 9110 section 15.5.4.
 const FORBIDDEN: u16 = 403;
@@ -48,52 +43,24 @@ fn name_of(host: &str) -> &str {
     }
 }
 
-impl<S> Layer<S> for VirtualHosts {
-    type Service = HostGuard<S>;
-
-    fn layer(&self, inner: S) -> HostGuard<S> {
-        HostGuard { hosts: self.clone(), inner }
-    }
-}
-
-/// The service behind [`VirtualHosts`].
-#[derive(Clone, Debug)]
-pub struct HostGuard<S> {
-    hosts: VirtualHosts,
-    inner: S,
-}
-
-impl<S> HostGuard<S> {
-    fn admits<B>(&self, request: &HttpRequest<B>) -> bool {
+impl Admission for VirtualHosts {
+    fn refusal<B>(&self, request: &HttpRequest<B>) -> Option<HttpResponse> {
         let header = request.headers().get("host").and_then(|value| value.to_str().ok());
         // HTTP/1.0 names no host; HTTP/2 names it in the target.
         let host = header.or_else(|| request.uri().authority().map(|authority| authority.as_str()));
-        host.is_none_or(|host| self.hosts.allows(host))
+        if host.is_none_or(|host| self.allows(host)) {
+            return None;
+        }
+        tracing::warn!(target: "laminar::rpc", "request to a host name that is not in --http.vhosts or --authrpc.vhosts refused");
+        Some(answer(FORBIDDEN, "invalid host specified\n"))
     }
 }
 
-impl<S, B> Service<HttpRequest<B>> for HostGuard<S>
-where
-    S: Service<HttpRequest<B>, Response = HttpResponse>,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
-{
-    type Response = HttpResponse;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, S::Error>> + Send>>;
+impl<S> Layer<S> for VirtualHosts {
+    type Service = Gate<Self, S>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: HttpRequest<B>) -> Self::Future {
-        if self.admits(&request) {
-            return Box::pin(self.inner.call(request));
-        }
-        tracing::warn!(target: "laminar::rpc", "request to a host name that is not in --http.vhosts or --authrpc.vhosts refused");
-        let mut response = HttpResponse::new(HttpBody::from("invalid host specified\n"));
-        *response.status_mut() = FORBIDDEN.try_into().expect("403 is a status code");
-        Box::pin(std::future::ready(Ok(response)))
+    fn layer(&self, inner: S) -> Gate<Self, S> {
+        Gate { admission: self.clone(), inner }
     }
 }
 

@@ -13,6 +13,7 @@ mod forget;
 mod hash;
 mod node;
 mod ordered;
+mod parts;
 mod reference;
 mod root;
 mod source;

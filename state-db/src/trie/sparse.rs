@@ -10,7 +10,7 @@
 use super::{
     encode::encode_branch,
     error::TrieError,
-    node::{Branch, Node, NodeId},
+    node::{Node, NodeId},
     reference::Reference,
     source::NodeSource,
     subtrie::Subtrie,
@@ -23,13 +23,13 @@ use rayon::prelude::*;
 use std::{hint::black_box, ops::Range};
 
 /// Leaves from which a trie is worth dividing.
-const SPLIT_MIN: usize = 4096;
+pub(super) const SPLIT_MIN: usize = 4096;
 /// Keys of an update from which threads share the work.
-const PARALLEL_MIN: usize = 256;
+pub(super) const PARALLEL_MIN: usize = 256;
 /// Keys towards which nodes are read in step.
 const TOUCHED_LEN: usize = 32;
 /// Children of a branch.
-const PARTS: usize = 16;
+pub(super) const PARTS: usize = 16;
 
 /// A sparse trie whose leaves hold `V`.
 #[derive(Clone, Debug)]
@@ -248,49 +248,6 @@ impl<V: TrieValue> Trie<V> {
         size_of::<Self>() + self.parts.iter().map(Subtrie::memory_bytes).sum::<usize>()
     }
 
-    /// Divides the trie into parts that threads can work on, if it forks at the root. Big tries are divided by themselves; values,
-    /// root and updates stay what they are.
-    pub fn split(&mut self) {
-        let [whole] = &*self.parts else { return };
-        let Node::Branch(place) = whole.root.unpack() else { return };
-        let part = |(nibble, child): (_, &NodeId)| {
-            let mut part = Subtrie { epoch: whole.epoch, ..Subtrie::new(prefix(nibble)) };
-            part.journal = whole.journal.as_ref().map(|_| Box::default());
-            part.root = super::forget::copy_since(&whole.arena, &mut part.arena, *child, 0);
-            part.changes = whole.changes.div_ceil(PARTS);
-            part
-        };
-        let parts = whole.arena.branches[place].children.iter().enumerate().map(part).collect();
-        self.root = whole.arena.reference(whole.root).cloned();
-        self.keep_journals();
-        self.parts = parts;
-    }
-
-    fn split_if_big(&mut self, keys_len: usize) {
-        let is_big = |whole: &Subtrie<V>| whole.arena.leaves.len() >= SPLIT_MIN && keys_len >= PARALLEL_MIN;
-        if matches!(&*self.parts, [whole] if is_big(whole)) {
-            self.split();
-        }
-    }
-
-    /// The sixteen parts in one again. Precondition: two or more of them hold leaves.
-    fn join(&mut self) {
-        let mut whole = Subtrie { epoch: self.parts[0].epoch, ..Subtrie::new(Nibbles::new()) };
-        whole.journal = self.journal.as_ref().map(|_| Box::default());
-        whole.changes = self.parts.iter().map(|part| part.changes).sum();
-        let mut children = Branch::EMPTY_CHILDREN;
-        for (child, part) in children.iter_mut().zip(&self.parts) {
-            *child = super::forget::copy_since(&part.arena, &mut whole.arena, part.root, 0);
-        }
-        whole.root = whole.arena.new_branch(children, whole.epoch);
-        let is_clean = children.iter().all(|child| !whole.arena.is_dirty(*child));
-        if let Some(reference) = self.root.take().filter(|_| is_clean) {
-            whole.arena.set_reference(whole.root, reference);
-        }
-        self.keep_journals();
-        self.parts = vec![whole];
-    }
-
     /// Whether there are sixteen parts.
     pub(super) fn is_split(&self) -> bool {
         self.parts.len() == PARTS
@@ -353,7 +310,7 @@ impl<V: TrieValue> Trie<V> {
     }
 
     /// Takes over what the parts noted.
-    fn keep_journals(&mut self) {
+    pub(super) fn keep_journals(&mut self) {
         let Some(journal) = self.journal.as_deref_mut() else { return };
         self.parts.iter_mut().for_each(|part| journal.append(part.take_journal()));
     }
@@ -366,7 +323,7 @@ impl<V: TrieValue> Trie<V> {
     }
 }
 
-fn prefix(nibble: usize) -> Nibbles {
+pub(super) fn prefix(nibble: usize) -> Nibbles {
     Nibbles::from_nibbles([nibble as u8])
 }
 

@@ -14,6 +14,8 @@ use std::{
     path::Path,
 };
 
+pub(crate) use witness::with_witness;
+
 /// Look into a store: sizes, integrity, history, witnesses.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

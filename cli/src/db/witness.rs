@@ -8,11 +8,15 @@ use crate::{
     chain,
     ending::Ended,
     engine,
-    record::atomically,
+    record::save_witness,
     replay::{self, Input, Setup},
 };
 use anyhow::{Context, bail, ensure};
-use laminar_executor::{chain_spec::ChainSpec, pipeline::kept_witness};
+use laminar_executor::{
+    chain_spec::ChainSpec,
+    pipeline::{ExecutionWitness, kept_witness},
+    types::Block,
+};
 use laminar_fixtures::WitnessBlock;
 use laminar_state_db::{Access, Store, StoreOptions};
 use serde::Serialize;
@@ -85,10 +89,18 @@ fn make(spec: &ChainSpec, store: &Store, number: u64) -> anyhow::Result<WitnessB
         bail!("expected a number up to {}, found {number}", store.tip().number);
     };
     let (block, witness) = kept_witness(spec, store, &hash)?;
+    with_witness(spec.chain_id(), block, witness)
+}
+
+/// A block and its witness as fixtures have them.
+///
+/// # Errors
+/// The witness lacks the header of the parent.
+pub(crate) fn with_witness(chain_id: u64, block: Block, witness: ExecutionWitness) -> anyhow::Result<WitnessBlock> {
     let parent = witness.headers.first().context("a witness without its parent's header")?;
     Ok(WitnessBlock {
-        chain_id: spec.chain_id(),
-        block_hash: hash,
+        chain_id,
+        block_hash: block.header.hash_slow(),
         parent_state_root: parent.state_root,
         block_hashes: witness.headers.iter().map(|header| (header.number, header.hash_slow())).collect(),
         codes: witness.codes,
@@ -99,11 +111,8 @@ fn make(spec: &ChainSpec, store: &Store, number: u64) -> anyhow::Result<WitnessB
 }
 
 fn save(path: &Path, witness: &WitnessBlock) -> anyhow::Result<Written> {
-    let rlp = witness.encode();
     let file = path.with_extension("rlp");
-    // The sidecar first: a block without one is complete, a sidecar without its block is not offered to anybody.
-    atomically(&path.with_extension("json"), &[witness.to_sidecar(), b"\n".to_vec()].concat())?;
-    atomically(&file, &rlp)?;
+    let bytes = save_witness(&file, witness)?;
     Ok(Written {
         block: witness.block.header.number,
         chain_id: witness.chain_id,
@@ -112,7 +121,7 @@ fn save(path: &Path, witness: &WitnessBlock) -> anyhow::Result<Written> {
         headers: witness.headers.len(),
         codes: witness.codes.len(),
         nodes: witness.nodes.len(),
-        bytes: rlp.len(),
+        bytes,
     })
 }
 

@@ -22,7 +22,7 @@ pub(super) async fn start(args: &Args, executor: Arc<BlockExecutor>, servers: &m
     let pool = Arc::new(Pool::new(args.pool.settings(Settings::default()), node.pool_head()?));
     let builder = PoolBuilder::new(Arc::clone(&node), Arc::clone(&pool), args.builder.settings());
     let processes = Arc::new(BuildProcesses::new(Arc::new(builder)));
-    let engine = Engine::new(Arc::clone(&node)).building(Arc::clone(&processes));
+    let engine = args.inspect.watch(Engine::new(Arc::clone(&node)).building(Arc::clone(&processes)))?;
     let api = EngineApi::start(engine, Arc::clone(&pool), processes).context("starting the engine's thread")?;
     laminar_rpc_shim::metrics::follow(&node, &pool).context("starting to follow the head")?;
     let context = Context::new(Arc::clone(&node), args.rpc.limits()).with_pool(pool);

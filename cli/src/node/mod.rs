@@ -10,6 +10,7 @@ mod config;
 mod dev;
 mod follow;
 mod http;
+mod inspect;
 mod ipc;
 mod metrics;
 mod pool;
@@ -38,6 +39,8 @@ pub(crate) struct Args {
     authrpc: authrpc::AuthrpcFlags,
     #[command(flatten)]
     builder: builder::BuilderFlags,
+    #[command(flatten)]
+    inspect: inspect::InspectFlags,
     #[command(flatten)]
     dev: dev::DevFlags,
     #[command(flatten)]

@@ -36,7 +36,7 @@ use std::{
     path::PathBuf,
 };
 
-pub(crate) use write::atomically;
+pub(crate) use write::{atomically, save_witness};
 
 /// Make blocks with witnesses from an Ethereum node.
 ///
@@ -132,11 +132,8 @@ fn check(setup: &Setup, draft: &Draft) -> anyhow::Result<Option<Failure>> {
 
 fn save(args: &Args, draft: &Draft, source: &'static str) -> anyhow::Result<Recorded> {
     let witness = draft.to_witness();
-    let rlp = witness.encode();
     let path = args.out.join(draft.name());
-    // The sidecar first: a block without one is complete, a sidecar without its block is not offered to anybody.
-    atomically(&path.with_extension("json"), &[witness.to_sidecar(), b"\n".to_vec()].concat())?;
-    atomically(&path, &rlp)?;
+    let bytes = save_witness(&path, &witness)?;
     Ok(Recorded {
         block: witness.block.header.number,
         chain_id: witness.chain_id,
@@ -147,7 +144,7 @@ fn save(args: &Args, draft: &Draft, source: &'static str) -> anyhow::Result<Reco
         headers: witness.headers.len(),
         codes: witness.codes.len(),
         nodes: witness.nodes.len(),
-        bytes: rlp.len(),
+        bytes,
     })
 }
 

@@ -1,15 +1,28 @@
 //! Files that appear complete or not at all.
 //!
-//! Place in the flow: the last step of `record` and of `db witness`.
+//! Place in the flow: the last step of `record` and of `db witness`; `node` keeps refused payloads with it.
 //! Invariant: under the name stands either what was there before or everything that was to be written.
 
 use anyhow::Context;
+use laminar_fixtures::WitnessBlock;
 use std::{
     fs::{self, File},
     io::{self, Write},
     path::Path,
     process,
 };
+
+/// Writes a block with its witness to `path`, which ends in `.rlp`, and its `.json` beside it; bytes of the RLP.
+///
+/// # Errors
+/// As for [`atomically`].
+pub(crate) fn save_witness(path: &Path, witness: &WitnessBlock) -> anyhow::Result<usize> {
+    let rlp = witness.encode();
+    // The sidecar first: a block without one is complete, a sidecar without its block is not offered to anybody.
+    atomically(&path.with_extension("json"), &[witness.to_sidecar(), b"\n".to_vec()].concat())?;
+    atomically(path, &rlp)?;
+    Ok(rlp.len())
+}
 
 /// Writes a file through a temporary one beside it.
 ///

@@ -9,6 +9,7 @@ mod bad_input;
 mod command;
 mod data;
 mod db;
+mod follow;
 mod import;
 mod node;
 mod official;

@@ -18,7 +18,7 @@ use crate::{
 };
 use alloy_consensus::Header;
 use alloy_primitives::{Address, B256, Bytes, U256, map::AddressMap};
-use laminar_state_db::{StateView, Store, StoreError, TouchedKeys};
+use laminar_state_db::{BlockChanges, StateView, Store, StoreError, TouchedKeys};
 use revm::{bytecode::Bytecode, database_interface::DatabaseRef, state::AccountInfo};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -51,7 +51,7 @@ pub enum WitnessError {
     /// The block, or the header of an ancestor that it looks at, cannot be read back.
     #[error(transparent)]
     Kept(#[from] KeptError),
-    /// The block does not run on its parent.
+    /// The block could not be executed, which says nothing about it.
     #[error(transparent)]
     Execute(#[from] ExecuteError),
     /// The system gives no more threads.
@@ -74,7 +74,8 @@ pub fn kept_witness(spec: &ChainSpec, store: &Store, hash: &B256) -> Result<(Blo
     Ok((block, witness))
 }
 
-/// The witness of `block` on `parent`, the state before it. `header` gives the RLP of an ancestor's header.
+/// The witness of `block` on `parent`, the state before it. `header` gives the RLP of an ancestor's header. The block may be
+/// invalid.
 ///
 /// # Errors
 /// See [`WitnessError`].
@@ -85,13 +86,18 @@ pub fn execution_witness(
     mut header: impl FnMut(&B256) -> Result<Option<Bytes>, StoreError>,
 ) -> Result<ExecutionWitness, WitnessError> {
     let watched = Watched { state: parent, seen: Mutex::default() };
-    let outcome = execute(spec, block, &watched)?;
+    let changes = match execute(spec, block, &watched) {
+        Ok(outcome) => outcome.changes,
+        // A block that breaks a rule is proven to do so by what it read until then.
+        Err(WitnessError::Execute(ExecuteError::InvalidBlock { .. })) => BlockChanges::default(),
+        Err(error) => return Err(error),
+    };
     let Seen { mut accounts, codes, oldest } = watched.seen.into_inner();
     // Every executor looks at who is paid, whether or not there is a fee.
     accounts.entry(block.header.beneficiary).or_default();
     let touched: TouchedKeys =
         accounts.into_iter().map(|(address, slots)| (address, slots.into_iter().collect())).collect();
-    let nodes = parent.witness(&touched, &outcome.changes)?;
+    let nodes = parent.witness(&touched, &changes)?;
     let oldest = oldest.unwrap_or(u64::MAX).min(block.header.number.saturating_sub(1));
     let mut headers = Vec::new();
     let mut hash = block.header.parent_hash;

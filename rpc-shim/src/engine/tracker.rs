@@ -5,15 +5,17 @@
 
 use super::{
     attributes::{ForkchoiceCall, payload_id},
+    invalid::KeepInvalid,
     payload::NewPayload,
     processes::BuildProcesses,
+    slow_block::SlowBlocks,
     status::{PayloadStatus, Status},
     version::NewPayloadVersion,
     waiting::Waiting,
 };
 use crate::{
     error::{Code, RpcError},
-    node::{Delivered, ForkChoice, HeadChange, ImportError, InvalidBlock, Node, Ready},
+    node::{Delivered, ForkChoice, HeadChange, ImportCosts, ImportError, Imported, InvalidBlock, Node, Ready},
     pool::Pool,
 };
 use alloy_primitives::{B256, map::B256Map};
@@ -21,7 +23,7 @@ use alloy_rpc_types_engine::PayloadId;
 use laminar_executor::Knowledge;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// Invalid blocks that are remembered; above it all are forgotten, which costs a second execution at most.
 const INVALID_MAX: usize = 4096;
@@ -60,12 +62,24 @@ pub struct Engine {
     waiting: Waiting,
     /// What was answered to blocks that were found invalid.
     invalid: B256Map<PayloadStatus>,
+    /// Which imports are told of.
+    slow: Option<SlowBlocks>,
+    /// What keeps blocks that are found invalid, for whoever looks into it later.
+    keeper: Option<Arc<dyn KeepInvalid>>,
 }
 
 impl Engine {
     /// Follows on the chain of `node`.
     pub fn new(node: Arc<Node>) -> Self {
-        Self { node, processes: None, pool: None, waiting: Waiting::default(), invalid: B256Map::default() }
+        Self {
+            node,
+            processes: None,
+            pool: None,
+            waiting: Waiting::default(),
+            invalid: B256Map::default(),
+            slow: None,
+            keeper: None,
+        }
     }
 
     /// The same, and fork choices with attributes start build processes.
@@ -76,6 +90,16 @@ impl Engine {
     /// The same, and `pool` follows every fork choice before that is answered.
     pub fn feeding(self, pool: Arc<Pool>) -> Self {
         Self { pool: Some(pool), ..self }
+    }
+
+    /// The same, and an import that takes as long as `threshold` or longer is told of in the log; zero tells of every one.
+    pub fn telling_slow_blocks(self, threshold: Duration) -> Self {
+        Self { slow: Some(SlowBlocks::new(threshold)), ..self }
+    }
+
+    /// The same, and blocks that are found invalid when they are imported are handed to `keeper`.
+    pub fn keeping_invalid(self, keeper: Arc<dyn KeepInvalid>) -> Self {
+        Self { keeper: Some(keeper), ..self }
     }
 
     /// The node whose head it moves.
@@ -140,11 +164,30 @@ impl Engine {
             self.waiting.insert(hash, delivered);
             return Ok(PayloadStatus::syncing());
         }
-        match self.node.import_with(delivered, foresee) {
-            Ok(imported) => Ok(PayloadStatus::valid(imported.hash())),
-            Err(ImportError::Invalid(invalid)) => Ok(self.refuse(hash, *invalid, parent)),
+        let mut costs = self.slow.as_ref().map_or_else(ImportCosts::default, |_| ImportCosts::counting());
+        // Kept for the case that it is refused, of which there is none in a good day.
+        let block = self.keeper.as_ref().map(|_| delivered.block.clone());
+        match self.node.import_measured(delivered, foresee, &mut costs) {
+            Ok(imported) => {
+                self.tell_if_slow(imported, &costs);
+                Ok(PayloadStatus::valid(imported.hash()))
+            }
+            Err(ImportError::Invalid(invalid)) => {
+                if let (Some(keeper), Some(block)) = (&self.keeper, &block) {
+                    keeper.keep(&self.node, block, &invalid);
+                }
+                Ok(self.refuse(hash, *invalid, parent))
+            }
             Err(ImportError::UnknownParent { .. }) => Ok(PayloadStatus::syncing()),
             Err(error) => Err(RpcError::internal(&error)),
+        }
+    }
+
+    fn tell_if_slow(&self, imported: Imported, costs: &ImportCosts) {
+        if let (Some(slow), Imported::New(hash)) = (&self.slow, imported)
+            && let Some(line) = self.node.block_by_hash(&hash).and_then(|record| slow.line(&record, costs))
+        {
+            tracing::warn!(target: "laminar::slow_block", "{line}");
         }
     }
 

@@ -4,7 +4,12 @@
 //! Invariant: the order is that of the execution specification: header, body, ommers, senders, execution, transactions root,
 //! outcome, state root; the first broken rule is reported. Until the last check passed nothing is kept.
 
-use super::{chain::Node, error::ImportError, record::BlockRecord};
+use super::{
+    chain::Node,
+    costs::{Counted, ImportCosts, Reads},
+    error::ImportError,
+    record::BlockRecord,
+};
 use crate::metrics::{self, Stage, Stopwatch};
 use alloy_consensus::Sealable;
 use alloy_eip7928::BlockAccessList;
@@ -97,6 +102,19 @@ impl Node {
         delivered: Delivered,
         foresee: impl FnOnce(&Ready<'_>) -> Knowledge,
     ) -> Result<Imported, ImportError> {
+        self.import_measured(delivered, foresee, &mut ImportCosts::default())
+    }
+
+    /// The same, and `costs` tells afterwards what it took to import a block that was not known.
+    ///
+    /// # Errors
+    /// See [`ImportError`]; nothing has changed.
+    pub fn import_measured(
+        &self,
+        delivered: Delivered,
+        foresee: impl FnOnce(&Ready<'_>) -> Knowledge,
+        costs: &mut ImportCosts,
+    ) -> Result<Imported, ImportError> {
         let Delivered { block, access_list } = delivered;
         let hash = block.header.hash_slow();
         let failed = |source| ImportError::Store { hash, source };
@@ -108,16 +126,16 @@ impl Node {
         if let Some(list) = access_list.as_ref().filter(|_| checked.rules.has_block_access_list()) {
             check_delivered_list(&block, list).map_err(|rule| ImportError::invalid(hash, rule))?;
         }
-        watch.lap(Stage::Check);
+        costs.check = watch.lap(Stage::Check);
         let _writer = self.writer.lock();
         // Another may have brought the same block while this one was checked.
         if self.find(&hash).map_err(failed)?.is_some() {
             return Ok(Imported::Known(hash));
         }
         let mut watch = Stopwatch::start();
-        let outcome = self.execute(&block, &checked, access_list.as_ref(), foresee)?;
-        let took = watch.lap(Stage::Execute);
-        metrics::executed(outcome.gas_used, outcome.receipts.len(), took, &outcome.stats);
+        let outcome = self.execute(&block, &checked, access_list.as_ref(), foresee, costs.reads.as_ref())?;
+        costs.execute = watch.lap(Stage::Execute);
+        metrics::executed(outcome.gas_used, outcome.receipts.len(), costs.execute, &outcome.stats);
         check_results(&checked.rules, &block, &outcome, access_list.as_ref())
             .map_err(|rule| ImportError::invalid(hash, rule))?;
         let Block { header, body } = block;
@@ -132,7 +150,7 @@ impl Node {
             stats: Some(outcome.stats),
             changes: Some(Arc::new(outcome.changes)),
         })?;
-        watch.lap(Stage::Root);
+        costs.root = watch.lap(Stage::Root);
         Ok(Imported::New(hash))
     }
 
@@ -152,6 +170,7 @@ impl Node {
         checked: &Checked,
         access_list: Option<&BlockAccessList>,
         foresee: impl FnOnce(&Ready<'_>) -> Knowledge,
+        reads: Option<&Reads>,
     ) -> Result<Outcome, ImportError> {
         let hash = checked.hash;
         let parent = self.store.view_at(&block.header.parent_hash);
@@ -159,7 +178,7 @@ impl Node {
         let prepared = &checked.prepared;
         let ready = Ready { block, prepared, parent: &parent, executor: &self.executor, access_list };
         let knowledge = foresee(&ready);
-        let outcome = self.executor.execute(block, prepared, &parent, knowledge);
+        let outcome = self.executor.execute(block, prepared, &Counted { state: &parent, reads }, knowledge);
         outcome.map_err(|error| ImportError::of(hash, error))
     }
 

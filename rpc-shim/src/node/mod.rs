@@ -11,6 +11,7 @@
 
 mod adopt;
 mod chain;
+mod costs;
 mod error;
 mod head;
 mod import;
@@ -21,6 +22,7 @@ mod tags;
 mod tree;
 
 pub use chain::Node;
+pub use costs::{ImportCosts, Reads};
 pub use error::{ChainError, ImportError, InvalidBlock};
 pub use head::{ForkChoice, HeadChange};
 pub use import::{Delivered, Imported, Ready};

@@ -41,7 +41,8 @@ const NETWORKS: [&str; 19] = [
     "CancunToPragueAtTime15k",
 ];
 
-fn genesis() -> MemoryState {
+/// Accounts that Prague and later forks need, some with ether, and a counter.
+pub(crate) fn genesis() -> MemoryState {
     let mut state = MemoryState::default();
     let counter = state.insert_code(COUNTER.to_vec().into());
     state.insert_account(COUNTER_ADDRESS, Account { nonce: 1, code_hash: counter, ..Account::default() });

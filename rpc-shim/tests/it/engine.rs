@@ -86,6 +86,38 @@ fn payload_without_its_parent_is_syncing() {
 }
 
 #[test]
+fn waiting_payloads_are_delivered_when_their_parent_comes() {
+    let (mut engine, blocks) = setup();
+    for block in [&blocks[2], &blocks[1], &blocks[2]] {
+        assert_eq!(deliver(&mut engine, block).word(), "SYNCING");
+    }
+    assert_eq!(engine.node().blocks_len(), 1);
+    assert_eq!(deliver(&mut engine, &blocks[0]).word(), "VALID");
+    assert_eq!(engine.node().blocks_len(), 4);
+    let head = hash(&blocks[2]);
+    assert_eq!(engine.forkchoice_updated(&choose(head)).unwrap(), deliver(&mut engine, &blocks[2]));
+    assert_eq!(engine.node().head().hash(), head);
+}
+
+#[test]
+fn waiting_payload_that_is_invalid_taints_what_waits_for_it() {
+    let (mut engine, blocks) = setup();
+    let mut bad = blocks[1].clone();
+    bad.header.state_root = B256::ZERO;
+    let mut child = blocks[2].clone();
+    child.header.parent_hash = hash(&bad);
+    for block in [&child, &bad] {
+        assert_eq!(deliver(&mut engine, block).word(), "SYNCING");
+    }
+    assert_eq!(deliver(&mut engine, &blocks[0]).word(), "VALID");
+    for block in [&child, &bad] {
+        let status = engine.forkchoice_updated(&choose(hash(block))).unwrap();
+        assert_eq!((status.word(), status.latest_valid_hash), ("INVALID", Some(hash(&blocks[0]))));
+    }
+    assert_eq!(engine.node().blocks_len(), 2);
+}
+
+#[test]
 fn invalid_payload_names_its_parent_and_taints_its_children() {
     let (mut engine, blocks) = setup();
     assert_eq!(deliver(&mut engine, &blocks[0]).word(), "VALID");

@@ -19,6 +19,7 @@ mod forge;
 mod hostile;
 #[cfg(unix)]
 mod ipc;
+mod payloads;
 mod pool;
 mod server;
 mod simulations;

@@ -427,7 +427,7 @@ fn raw_transactions_are_decoded_and_their_senders_recovered() {
 }
 
 /// A blob of zeroes: its commitment and all its proofs are the point at infinity.
-fn blobs(count: usize, cells: bool) -> BlobTransactionSidecarVariant {
+pub(crate) fn blobs(count: usize, cells: bool) -> BlobTransactionSidecarVariant {
     let mut infinity = FixedBytes::<48>::ZERO;
     infinity[0] = 0xc0;
     let (blobs, commitments) = (vec![Default::default(); count], vec![infinity; count]);

@@ -18,14 +18,23 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// Starts the log. Call it once.
-pub(crate) fn start(verbosity: Verbosity, format: LogFormat) {
+/// What a command says where nobody asks for more or less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Habit {
+    /// Warnings and errors: somebody looks at the results.
+    Warnings,
+    /// Each block as well: the log is all that there is to look at.
+    Blocks,
+}
+
+/// Starts the log; each `-v` is a level more than the habit. Call it once.
+pub(crate) fn start(verbosity: Verbosity, habit: Habit, format: LogFormat) {
+    const LEVELS: [LevelFilter; 4] = [LevelFilter::WARN, LevelFilter::INFO, LevelFilter::DEBUG, LevelFilter::TRACE];
+    let more = |times: u8| LEVELS[(usize::from(times) + usize::from(habit == Habit::Blocks)).min(LEVELS.len() - 1)];
     let level = match verbosity {
         Verbosity::Quiet => LevelFilter::ERROR,
-        Verbosity::Normal => LevelFilter::WARN,
-        Verbosity::Verbose(1) => LevelFilter::INFO,
-        Verbosity::Verbose(2) => LevelFilter::DEBUG,
-        Verbosity::Verbose(_) => LevelFilter::TRACE,
+        Verbosity::Normal => more(0),
+        Verbosity::Verbose(times) => more(times),
     };
     let log = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr);
     match format {

@@ -78,7 +78,11 @@ fn main() -> ExitCode {
         }
     };
     let verbosity = ending::Verbosity::new(cli.verbose, cli.quiet);
-    log::start(verbosity, cli.log_format);
+    let habit = match &cli.command {
+        Command::Node(args) if args.follows() => log::Habit::Blocks,
+        _ => log::Habit::Warnings,
+    };
+    log::start(verbosity, habit, cli.log_format);
     std::panic::set_hook(Box::new(|panic| eprintln!("error: bug: {}", ending::flat(&panic.to_string()))));
     let ended = match cli.command {
         Command::Replay(args) => replay::run(&args, verbosity),

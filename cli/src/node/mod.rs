@@ -60,6 +60,13 @@ pub(crate) struct Args {
     engine: engine::Flags,
 }
 
+impl Args {
+    /// Whether a consensus client leads the node.
+    pub(crate) const fn follows(&self) -> bool {
+        !self.dev.dev
+    }
+}
+
 /// Runs the node until it is told to stop.
 ///
 /// # Errors

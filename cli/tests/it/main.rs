@@ -15,6 +15,7 @@ mod node;
 mod official;
 mod record;
 mod replay;
+mod restart;
 mod samples;
 mod serve;
 mod tampered;

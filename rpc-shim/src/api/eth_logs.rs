@@ -114,7 +114,8 @@ fn query(context: &Context, filter: &Filter, deadline: Deadline) -> Result<Vec<L
     let mut found = Vec::new();
     for number in from..=to {
         deadline.check()?;
-        let Some(record) = node.block_by_number(number) else { continue };
+        let fits = node.header_by_number(number).is_some_and(|header| filter.matches_bloom(header.logs_bloom));
+        let Some(record) = fits.then(|| node.block_by_number(number)).flatten() else { continue };
         found.extend(matching(filter, &record, false));
         let max = context.limits.logs_max;
         if found.len() > max {

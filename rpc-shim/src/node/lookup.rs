@@ -6,8 +6,10 @@
 
 use super::{chain::Node, head::HeadChange, record::BlockRecord};
 use crate::error::RpcError;
+use alloy_consensus::Header;
 use alloy_eips::{BlockId, BlockNumberOrTag};
 use alloy_primitives::B256;
+use alloy_rlp::Decodable;
 use laminar_state_db::{StateView, StoreError};
 use std::sync::Arc;
 
@@ -45,6 +47,19 @@ impl Node {
     /// The canonical block with a number.
     pub fn block_by_number(&self, number: u64) -> Option<Arc<BlockRecord>> {
         self.block_by_hash(&self.canonical_hash(number)?)
+    }
+
+    /// The header of the canonical block with a number; of an old block nothing else is read.
+    pub fn header_by_number(&self, number: u64) -> Option<Header> {
+        let hash = self.canonical_hash(number)?;
+        if let Some(record) = self.tree.read().get(&hash) {
+            return Some(record.header.inner().clone());
+        }
+        let bytes = told(self.store.header(&hash))?;
+        told(Header::decode(&mut &bytes[..]).map(Some).map_err(|error| StoreError::Corrupt {
+            table: "Headers",
+            what: format!("{error} in the header of block {number}"),
+        }))
     }
 
     /// Hash of the canonical block with a number.

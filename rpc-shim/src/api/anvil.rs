@@ -65,11 +65,11 @@ fn edit(context: &Context, address: Address, edit: Edit) -> Result<bool, RpcErro
 }
 
 fn register_edits(module: &mut RpcModule<Context>) -> Result<(), RegisterMethodError> {
-    heavy(module, &["anvil_setBalance", "hardhat_setBalance"], |context, args, _| {
+    heavy(module, &["anvil_setBalance", "hardhat_setBalance", "tenderly_setBalance"], |context, args, _| {
         let (address, wei) = args.read::<(Address, Quantity)>()?;
         edit(context, address, Edit::Balance(wei.0))
     })?;
-    heavy(module, &["anvil_addBalance", "hardhat_addBalance"], |context, args, _| {
+    heavy(module, &["anvil_addBalance", "hardhat_addBalance", "tenderly_addBalance"], |context, args, _| {
         let (address, wei) = args.read::<(Address, Quantity)>()?;
         edit(context, address, Edit::AddBalance(wei.0))
     })?;

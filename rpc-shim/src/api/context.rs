@@ -4,6 +4,7 @@
 //! Invariant: at most [`Limits::heavy_max`] heavy calls run at a time and a bounded number waits; whatever waits longer than the
 //! deadline is refused before it runs.
 
+use super::workers::{Refused, Workers};
 use crate::{
     dev::Dev,
     error::{Code, RpcError},
@@ -16,7 +17,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::sync::Semaphore;
+use tokio::sync::oneshot;
 
 /// What methods work with. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -31,8 +32,7 @@ pub struct Context {
     pub limits: Arc<Limits>,
     pub(crate) gas_oracle: Arc<GasOracle>,
     pub(crate) filters: Arc<Filters>,
-    heavy: Arc<Semaphore>,
-    waiting: Arc<Semaphore>,
+    workers: Arc<Workers>,
 }
 
 /// What one call may ask for.
@@ -112,12 +112,11 @@ impl Context {
     /// # Panics
     /// If the node does not have the state of its head, which is a bug.
     pub fn new(node: Arc<Node>, limits: Limits) -> Self {
-        let heavy = Arc::new(Semaphore::new(limits.heavy_max.max(1)));
-        let waiting = Arc::new(Semaphore::new(limits.waiting_max.max(1)));
+        let workers = Arc::new(Workers::new(limits.heavy_max, limits.waiting_max));
         let head = node.pool_head().expect("a node keeps the state of its head");
         let pool = Arc::new(Pool::new(Settings::default(), head));
         let (gas_oracle, filters) = (Arc::default(), Arc::default());
-        Self { node, pool, dev: None, limits: Arc::new(limits), gas_oracle, filters, heavy, waiting }
+        Self { node, pool, dev: None, limits: Arc::new(limits), gas_oracle, filters, workers }
     }
 
     /// The same with a pool that others know too.
@@ -132,9 +131,10 @@ impl Context {
         Self { pool: Arc::clone(dev.pool()), dev: Some(dev), ..self }
     }
 
-    /// Runs `work` on a blocking thread once one is free.
+    /// Runs `work` on a thread for heavy calls once one is free.
     ///
-    /// The thread is not stopped: `work` asks its deadline in every loop whose length a caller decides.
+    /// The thread is not stopped: `work` asks its deadline in every loop whose length a caller decides. Calls before it in the queue
+    /// have earlier deadlines, so its turn comes no later than its own.
     ///
     /// # Errors
     /// -32005 if too many wait already, -32002 if the turn does not come in time, -32603 if `work` panics, and its own.
@@ -143,16 +143,20 @@ impl Context {
         work: impl FnOnce(&Self, Deadline) -> Result<T, RpcError> + Send + 'static,
     ) -> Result<T, RpcError> {
         let deadline = Deadline::after(self.limits.call_timeout);
-        let busy = |_| RpcError::new(Code::LimitExceeded, "too many requests are being served");
-        let place = Arc::clone(&self.waiting).try_acquire_owned().map_err(busy)?;
-        let turn = tokio::time::timeout(deadline.left(), Arc::clone(&self.heavy).acquire_owned()).await;
-        let turn = turn.map_err(|_| Deadline::passed())?.expect("the semaphore is never closed");
-        drop(place);
+        let (answer, answered) = oneshot::channel();
         let context = self.clone();
-        let task = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            work(&context, deadline)
-        });
-        task.await.unwrap_or_else(|error| Err(RpcError::internal(&error)))
+        let job = move || {
+            // Nobody waits any more.
+            if answer.is_closed() {
+                return;
+            }
+            let result = if deadline.is_over() { Err(Deadline::passed()) } else { work(&context, deadline) };
+            let _ = answer.send(result);
+        };
+        self.workers.run(Box::new(job)).map_err(|refused| match refused {
+            Refused::Full => RpcError::new(Code::LimitExceeded, "too many requests are being served"),
+            Refused::NoThread => RpcError::new(Code::ResourceUnavailable, "no thread is left to run the call"),
+        })?;
+        answered.await.unwrap_or_else(|_| Err(RpcError::new(Code::Internal, "the call ended without an answer")))
     }
 }

@@ -47,7 +47,6 @@ pub(crate) fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMe
     method::heavy(module, "debug_getRawTransaction", raw_transaction)?;
     method::heavy(module, "debug_getRawReceipts", raw_receipts)?;
     method::heavy(module, "debug_getRawTransactions", raw_transactions)?;
-    method::heavy(module, "debug_getRawBlockAccessList", eth_blocks::access_list_raw)?;
     method::heavy(module, "debug_intermediateRoots", intermediate_roots)?;
     method::heavy(module, "debug_executionWitness", |context, args, _| {
         let (number,) = args.read::<(BlockNumberOrTag,)>()?;

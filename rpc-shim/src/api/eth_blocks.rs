@@ -7,11 +7,10 @@
 use super::{Args, Context, Deadline, eth_call::limits, method};
 use crate::{
     convert::{self, Detail, RpcBlock, RpcTransaction},
-    error::{Code, RpcError},
+    error::RpcError,
     node::BlockRecord,
     trace::{self, TraceSource},
 };
-use alloy_eip7928::BlockAccessList;
 use alloy_eips::{BlockId, BlockNumberOrTag, eip2718::Encodable2718};
 use alloy_primitives::{B256, Bytes, U64, U256};
 use alloy_rpc_types_eth::TransactionReceipt;
@@ -56,11 +55,7 @@ pub(crate) fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMe
         let (hash,) = Args::new(&params).read::<(B256,)>()?;
         receipt(&context, hash).await.map_err(ErrorObjectOwned::from)
     })?;
-    method::heavy(module, "eth_getBlockReceipts", block_receipts)?;
-    method::heavy(module, "eth_getBlockAccessList", access_list)?;
-    method::heavy(module, "eth_getBlockAccessListByBlockHash", access_list)?;
-    method::heavy(module, "eth_getBlockAccessListByBlockNumber", access_list)?;
-    method::heavy(module, "eth_getBlockAccessListRaw", access_list_raw)
+    method::heavy(module, "eth_getBlockReceipts", block_receipts)
 }
 
 /// A block in an answer, or null.
@@ -198,25 +193,6 @@ pub(super) fn roots_between(
     let source = TraceSource::new(&context.node, Arc::clone(record))?;
     let block = source.block(context.node.spec());
     Ok(trace::intermediate_roots(&block, source.view.clone(), limits(context, deadline).deadline)?)
-}
-
-/// The list that execution built; null for a block that is not there or not made yet.
-fn list_of(context: &Context, args: &Args<'_>) -> Result<Option<BlockAccessList>, RpcError> {
-    let (id,) = args.read::<(BlockId,)>()?;
-    if id == BlockId::pending() {
-        return Ok(None);
-    }
-    let Some(record) = find(context, id)? else { return Ok(None) };
-    let missing = || RpcError::new(Code::ResourceNotFound, "block access list not available for this block");
-    record.block_access_list.clone().map(Some).ok_or_else(missing)
-}
-
-fn access_list(context: &Context, args: Args<'_>, _: Deadline) -> Result<Option<BlockAccessList>, RpcError> {
-    list_of(context, &args)
-}
-
-pub(super) fn access_list_raw(context: &Context, args: Args<'_>, _: Deadline) -> Result<Option<Bytes>, RpcError> {
-    Ok(list_of(context, &args)?.map(|list| alloy_rlp::encode(&list).into()))
 }
 
 /// The base fee of the block after `record`; zero before London.

@@ -27,12 +27,15 @@
 mod args;
 mod context;
 mod method;
+mod workers;
 
+mod access_lists;
 mod admin;
 mod anvil;
 mod anvil_chain;
 mod anvil_state;
 mod debug;
+mod debug_dump;
 mod eth_blocks;
 mod eth_call;
 mod eth_fees;
@@ -85,7 +88,9 @@ fn register(module: &mut RpcModule<Context>, is_dev: bool) -> Result<(), Registe
     eth_send_sync::register(module)?;
     eth_fill::register(module)?;
     eth_node::register(module)?;
+    access_lists::register(module)?;
     debug::register(module)?;
+    debug_dump::register(module)?;
     eth_call::register(module)?;
     txpool::register(module)?;
     eth_blocks::register(module)?;

@@ -136,3 +136,35 @@ async fn a_block_trace_has_every_transaction_and_its_dependencies() {
     assert!(trace["spans"].as_array().unwrap().len() >= 3, "{trace}");
     assert_eq!(trace["traced"]["path"], "parallel");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_block_has_an_access_list_and_its_accounts_can_be_dumped() {
+    let chain = Chain::new(Mining::Auto);
+    // Stores the call's value in slot 1.
+    chain.ask("anvil_setCode", json!([CONTRACT, "0x34600155"])).await;
+    chain.ask("anvil_impersonateAccount", json!([CONTRACT])).await;
+    chain.send(FIRST, CONTRACT, "0x7").await;
+    chain.ask("anvil_setBalance", json!([CONTRACT, "0xde0b6b3a7640000"])).await;
+    chain.send(CONTRACT, SECOND, "0x1").await;
+
+    let list = chain.ask("eth_getBlockAccessList", json!(["0x1"])).await;
+    let of = |list: &Value, address: &str| {
+        list.as_array().unwrap().iter().find(|entry| entry["address"] == address).cloned().unwrap_or_default()
+    };
+    let slot = &of(&list, CONTRACT)["storageChanges"][0];
+    assert!(slot.to_string().contains("0x7"), "{list}");
+    assert!(of(&list, FIRST)["nonceChanges"].is_array(), "{list}");
+    let sent_by_contract = chain.ask("eth_getBlockAccessList", json!(["latest"])).await;
+    assert!(of(&sent_by_contract, SECOND)["balanceChanges"].is_array(), "{sent_by_contract}");
+    assert!(chain.ask("debug_getRawBlockAccessList", json!(["0x1"])).await.as_str().unwrap().len() > 2);
+    assert_eq!(chain.try_ask("eth_getBlockAccessList", json!(["0x0"])).await.unwrap_err()["code"], -32001);
+    assert_eq!(chain.ask("eth_getBlockAccessList", json!(["0x63"])).await, Value::Null);
+
+    let dump = chain.ask("debug_dumpBlock", json!(["0x1"])).await;
+    let contract = &dump["accounts"][CONTRACT];
+    // An edit stands on the block that was the head.
+    assert_eq!((&contract["balance"], &contract["code"]), (&json!("1000000000000000000"), &json!("0x34600155")));
+    assert_eq!(contract["storage"][format!("0x{:064x}", 1)], "07");
+    let block = chain.ask("eth_getBlockByNumber", json!(["0x1", false])).await;
+    assert_eq!(format!("0x{}", dump["root"].as_str().unwrap()), block["stateRoot"].as_str().unwrap());
+}

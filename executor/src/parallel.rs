@@ -3,6 +3,8 @@
 //! Place in the flow: between the executor, which chooses the path, and schedule, which knows neither revm nor state.
 //! Invariant: what comes out is what merge committed in block order; runs, plans and earlier simulations only decide when.
 
+mod delivered;
+
 use crate::{
     clock::Clock,
     contention::{Contention, HotGroups},
@@ -11,55 +13,23 @@ use crate::{
     execute::Instance,
     merge::{Committer, Surroundings, Taken},
     mv_memory::MvMemory,
-    outcome::{Fallback, Path, Span, SpanKind, Stats},
+    outcome::{Fallback, Path, SpanKind, Stats},
     partition::Plan,
     predict::{Declared, Promises},
     prepared::Prepared,
     schedule::{Pool, Schedule, Slots, Steps},
     sync::Mutex,
     types::TxIndex,
+    validate::is_outdated,
 };
 use alloy_primitives::map::AddressSet;
+use delivered::{Delivered, Origin, Rare};
 use laminar_state_db::Account;
 use revm::DatabaseRef;
 use std::{
     ops::ControlFlow,
     panic::{AssertUnwindSafe, catch_unwind},
 };
-
-/// Where a delivered attempt came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Origin {
-    /// Made before scheduling began: adopted if it holds.
-    Before,
-    /// A run of the schedule.
-    Run,
-    /// Not run ahead, because that would not have paid.
-    Skipped,
-}
-
-/// A run on its way to merge, with where it came from.
-#[derive(Debug)]
-struct Delivered {
-    attempt: Attempt,
-    origin: Origin,
-    /// What few runs have.
-    rare: Option<Box<Rare>>,
-}
-
-/// What few runs have beside their result.
-#[derive(Debug, Default)]
-struct Rare {
-    /// Accounts whose published versions this run took back.
-    revoked: AddressSet,
-    span: Option<Span>,
-}
-
-impl Delivered {
-    fn from_before(attempt: Attempt) -> Self {
-        Self { attempt, origin: Origin::Before, rare: None }
-    }
-}
 
 /// What is kept from block to block: memory that was touched already.
 #[derive(Debug, Default)]
@@ -126,12 +96,25 @@ impl<'a, DB: DatabaseRef + Sync> Steps for Job<'a, DB> {
         };
         self.take_back(index, replaced, &attempt, &mut revoked);
         self.groups.note_done(index);
-        let rare = (!revoked.is_empty() || span.is_some()).then(|| Box::new(Rare { revoked, span }));
+        let rare = (!revoked.is_empty() || span.is_some())
+            .then(|| Box::new(Rare { revoked, spans: span.into_iter().collect(), thrown_away: 0 }));
         Delivered { attempt, origin: Origin::Run, rare }
     }
 
     fn all_started(&self) {
         self.memory.set_closed(self.promises.is_none());
+    }
+
+    fn review(&self, worker: &mut Self::Worker, index: TxIndex, delivered: Delivered) -> (Delivered, bool) {
+        let is_outdated = match &delivered.attempt {
+            Attempt::Simulation(run) => is_outdated(run, self.memory, index),
+            Attempt::Refused => delivered.origin == Origin::Skipped,
+            Attempt::Transfer(_) => false,
+        };
+        if !is_outdated || self.adapts && self.groups.is_hopeless(index) {
+            return (delivered, false);
+        }
+        (self.run_anew(worker, index, delivered), true)
     }
 
     fn commit(
@@ -140,10 +123,10 @@ impl<'a, DB: DatabaseRef + Sync> Steps for Job<'a, DB> {
         writer: &mut Writer,
         index: TxIndex,
         delivered: Delivered,
-    ) -> ControlFlow<()> {
+    ) -> ControlFlow<(), bool> {
         match self.commit_one(worker, writer, index, delivered) {
-            Ok(()) if self.adapts && writer.contention.is_high() => ControlFlow::Break(()),
-            Ok(()) => ControlFlow::Continue(()),
+            Ok(_) if self.adapts && writer.contention.is_high() => ControlFlow::Break(()),
+            Ok(taken) => ControlFlow::Continue(taken == Taken::RunAgain),
             Err(error) => {
                 writer.error = Some(error);
                 ControlFlow::Break(())
@@ -159,9 +142,9 @@ impl<'a, DB: DatabaseRef + Sync> Job<'a, DB> {
         writer: &mut Writer,
         index: TxIndex,
         delivered: Delivered,
-    ) -> Result<(), ExecuteError> {
+    ) -> Result<Taken, ExecuteError> {
         let Delivered { attempt, origin, rare } = delivered;
-        let Rare { revoked, span } = rare.map(|rare| *rare).unwrap_or_default();
+        let Rare { revoked, spans, thrown_away } = rare.map(|rare| *rare).unwrap_or_default();
         let has_result = !matches!(attempt, Attempt::Refused);
         writer.committer.revoke(revoked);
         let block = self.around.block;
@@ -170,8 +153,9 @@ impl<'a, DB: DatabaseRef + Sync> Job<'a, DB> {
         });
         let taken = taken?;
         let stats = &mut writer.stats;
-        stats.incarnations += u64::from(origin == Origin::Run);
-        stats.timeline.extend(span);
+        stats.incarnations += u64::from(origin == Origin::Run) + thrown_away;
+        stats.aborted += thrown_away;
+        stats.timeline.extend(spans);
         match taken {
             Taken::AsDelivered => stats.adopted += u64::from(origin == Origin::Before),
             Taken::RunAgain => {
@@ -188,7 +172,26 @@ impl<'a, DB: DatabaseRef + Sync> Job<'a, DB> {
             writer.contention.note(taken == Taken::RunAgain);
             self.groups.note(index, taken == Taken::RunAgain);
         }
-        Ok(())
+        Ok(taken)
+    }
+
+    /// Runs a transaction once more, ahead of the committed prefix, in place of what is `outdated`.
+    fn run_anew(&self, worker: &mut Worker<'a, DB>, index: TxIndex, outdated: Delivered) -> Delivered {
+        let (attempt, span) =
+            self.clock.span(worker.worker, index, SpanKind::Execute, || worker.instance.speculate(index));
+        let mut rare = outdated.rare.unwrap_or_default();
+        rare.spans.extend(span);
+        if let Attempt::Simulation(run) = &attempt {
+            self.memory.publish(index, run);
+        }
+        if let Attempt::Simulation(earlier) = outdated.attempt {
+            let now = if let Attempt::Simulation(run) = &attempt { Some(&**run) } else { None };
+            self.memory.revoke(index, &earlier, now, &mut rare.revoked);
+            rare.thrown_away += u64::from(outdated.origin == Origin::Run);
+            worker.instance.recycle(earlier);
+        }
+        self.groups.note_done(index);
+        Delivered { attempt, origin: Origin::Run, rare: Some(rare) }
     }
 
     /// Takes back what was published of a transaction before its run, where the run, `attempt`, does not do it too. It
@@ -218,7 +221,7 @@ impl<'a, DB: DatabaseRef + Sync> Job<'a, DB> {
     fn without_run(&self, index: TxIndex) -> Delivered {
         let mut revoked = AddressSet::default();
         self.take_back(index, 0, &Attempt::Refused, &mut revoked);
-        let rare = (!revoked.is_empty()).then(|| Box::new(Rare { revoked, span: None }));
+        let rare = (!revoked.is_empty()).then(|| Box::new(Rare { revoked, ..Rare::default() }));
         Delivered { attempt: Attempt::Refused, origin: Origin::Skipped, rare }
     }
 }
@@ -270,7 +273,7 @@ pub(crate) fn run<DB: DatabaseRef + Sync>(
     let mut writer = Writer { committer, stats, error: None, contention: Contention::default() };
     loop {
         memory.set_closed(plan.tasks() == 0 && job.promises.is_none());
-        let schedule = Schedule::new(&job, &plan, writer.committer.next(), slots, writer);
+        let schedule = Schedule::new(&job, &plan, writer.committer.next(), slots, writer, workers);
         let panics = pool.run(workers, |worker| schedule.work(worker));
         let complete = schedule.is_complete();
         let (left, attempts) = schedule.into_parts();

@@ -14,7 +14,9 @@ use crate::{
     block_state::{BlockState, SlotNow, slot_now},
     effects::{AccountAccess, Fate, Simulation, SlotAccess},
     location::Location,
+    mv_memory::MvMemory,
     read_set::NonceRule,
+    types::TxIndex,
 };
 use alloy_primitives::{Address, map::AddressSet};
 use laminar_state_db::{Account, AccountChange};
@@ -85,6 +87,19 @@ fn slot_is_stale(
         SlotNow::Parent => doubtful,
     });
     stale.map(|slot| Location::Slot(access.address, slot.slot))
+}
+
+/// Whether something that was published below `index` since `run` was made speaks against it. A hint: what was taken back
+/// is not noticed, and what was published may still change.
+pub(crate) fn is_outdated(run: &Simulation, memory: &MvMemory, index: TxIndex) -> bool {
+    run.iter().any(|(access, slots)| {
+        let account = memory.account(&access.address, index);
+        account.is_some_and(|now| account_is_stale(access, now).is_some())
+            || access.fate != Fate::Created
+                && slots
+                    .iter()
+                    .any(|slot| memory.slot(&access.address, &slot.slot, index).is_some_and(|value| value != slot.seen))
+    })
 }
 
 /// Whether the parent's value of `address` may have been replaced in what workers saw by something later taken back.

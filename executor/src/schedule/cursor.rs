@@ -31,24 +31,45 @@ impl Election {
     }
 }
 
-/// Transactions that nobody has started yet; at zero, a worker without a task may leave.
+/// Runs that are to come and runs that are under way: what tells a worker that found nothing to do whether to leave.
 #[derive(Debug)]
-pub(super) struct Unstarted(AtomicUsize);
+pub(super) struct Outstanding {
+    unstarted: AtomicUsize,
+    unfinished: AtomicUsize,
+}
 
-impl Unstarted {
+impl Outstanding {
+    /// So many runs to come.
     pub(super) fn new(count: usize) -> Self {
-        Self(AtomicUsize::new(count))
+        Self { unstarted: AtomicUsize::new(count), unfinished: AtomicUsize::new(count) }
     }
 
-    /// Starts `count` of them; true if they were the last.
+    /// `count` of those to come are under way; true if they were the last.
     pub(super) fn start(&self, count: usize) -> bool {
-        // ORDER: Relaxed. A counter; who reads zero leaves, and joining the workers publishes everything.
-        self.0.fetch_sub(count, Ordering::Relaxed) == count
+        // ORDER: Relaxed, here and below. Counters; who leaves because of them leaves the work to others, and joining the
+        // workers publishes everything. A value too high only means another look.
+        self.unstarted.fetch_sub(count, Ordering::Relaxed) == count
     }
 
-    pub(super) fn is_zero(&self) -> bool {
-        // ORDER: Relaxed, see `start`. A value too high only means another look.
-        self.0.load(Ordering::Relaxed) == 0
+    /// One that was not to come is under way.
+    pub(super) fn start_another(&self) {
+        self.unfinished.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One under way is done.
+    pub(super) fn finish(&self) {
+        self.unfinished.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether none is to come.
+    pub(super) fn all_started(&self) -> bool {
+        self.unstarted.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether none is to come and, of `uncommitted` transactions, none is finished that a run under way could make stale.
+    pub(super) fn is_over(&self, uncommitted: usize) -> bool {
+        let unfinished = self.unfinished.load(Ordering::Relaxed);
+        self.all_started() && (unfinished == 0 || unfinished >= uncommitted)
     }
 }
 
@@ -86,6 +107,37 @@ impl CommitCursor {
     pub(super) fn get(&self) -> usize {
         // ORDER: Acquire, pairs with `publish`.
         self.0.load(Ordering::Acquire)
+    }
+}
+
+/// Where idle workers look next at finished runs: positions below it were looked at since something below them was published.
+#[derive(Debug)]
+pub(super) struct ReviewCursor(AtomicUsize);
+
+impl ReviewCursor {
+    /// Nothing to look at among `txs` transactions.
+    pub(super) fn new(txs: usize) -> Self {
+        Self(AtomicUsize::new(txs))
+    }
+
+    /// Runs from `start` on may have become stale.
+    pub(super) fn lower(&self, start: usize) {
+        // ORDER: Relaxed, also in `take`. A hint; what is looked at lies behind locks of its own.
+        if self.0.load(Ordering::Relaxed) > start {
+            self.0.fetch_min(start, Ordering::Relaxed);
+        }
+    }
+
+    /// The next position from `start` on and below `end` to look at.
+    pub(super) fn take(&self, start: usize, end: usize) -> Option<usize> {
+        let next = self.0.load(Ordering::Relaxed);
+        if next.max(start) >= end {
+            return None;
+        }
+        if next < start {
+            self.0.fetch_max(start, Ordering::Relaxed);
+        }
+        Some(self.0.fetch_add(1, Ordering::Relaxed)).filter(|at| *at < end)
     }
 }
 

@@ -7,6 +7,8 @@
 //!
 //! The right to merge is a value, the committer, that lies in a mutex while nobody uses it. A worker that finished a
 //! transaction takes it if the next transaction of the committed prefix is finished, commits what it can, and puts it back.
+//! A worker that finds nothing to start looks at finished runs again, lowest first, from where something was published last:
+//! one that would be thrown away is made anew at once, on what was published since, instead of by who merges later on.
 //! No lock is held during a run. No finished transaction is forgotten: finishing stores the attempt before it looks for the
 //! committer, and putting back looks for a finished next transaction afterwards; the committer's mutex orders the two.
 
@@ -23,12 +25,16 @@ use crate::{
 };
 pub use affinity::{cores, pin_to_core};
 pub(crate) use cursor::Election;
-use cursor::{Cancel, CommitCursor, Unstarted, Waiting};
+use cursor::{Cancel, CommitCursor, Outstanding, ReviewCursor, Waiting};
 pub use pool::Pool;
 use std::{cmp::Reverse, collections::BinaryHeap, ops::ControlFlow};
 
 /// Looks without work before a waiting worker offers its core to others.
 const SPINS_MAX: u32 = 64;
+
+/// Workers from which on those who find nothing to start look at finished runs again. Two leave too little time without
+/// work: what they would find, the merging one finds as soon, for less.
+const REVIEWING_WORKERS_MIN: usize = 3;
 
 /// What the scheduler drives.
 pub(crate) trait Steps: Sync {
@@ -45,17 +51,21 @@ pub(crate) trait Steps: Sync {
     /// Runs a transaction speculatively and publishes what it did.
     fn run(&self, worker: &mut Self::Worker, index: TxIndex) -> Self::Attempt;
 
-    /// Told once nobody has anything left to start.
+    /// Told once no run will begin any more.
     fn all_started(&self) {}
 
-    /// Commits a transaction, after all before it. `Break` ends the block.
+    /// Looks at a finished run again, because something may have been published since that speaks against it. Gives it back,
+    /// with true if it was made again.
+    fn review(&self, worker: &mut Self::Worker, index: TxIndex, attempt: Self::Attempt) -> (Self::Attempt, bool);
+
+    /// Commits a transaction, after all before it. `Continue(true)` says that it was run again for that; `Break` ends the block.
     fn commit(
         &self,
         worker: &mut Self::Worker,
         committer: &mut Self::Committer,
         index: TxIndex,
         attempt: Self::Attempt,
-    ) -> ControlFlow<()>;
+    ) -> ControlFlow<(), bool>;
 
     /// Passes the time of a worker that looked for work in vain; `looks` counts how often in a row.
     fn wait(&self, _: &mut Self::Worker, looks: &mut u32) {
@@ -104,9 +114,11 @@ pub(crate) struct Schedule<'a, S: Steps> {
     ready: Election,
     waiting: Vec<Waiting>,
     released: Mutex<BinaryHeap<(u64, Reverse<TxIndex>)>>,
-    unstarted: Unstarted,
+    outstanding: Outstanding,
     finished: Slots<S::Attempt>,
     committed: CommitCursor,
+    review: ReviewCursor,
+    reviews: bool,
     committer: Mutex<Option<S::Committer>>,
     cancel: Cancel,
 }
@@ -119,23 +131,27 @@ impl<S: Steps> std::fmt::Debug for Schedule<'_, S> {
 
 impl<'a, S: Steps> Schedule<'a, S> {
     /// A schedule of `plan` from `start` on, below which all is committed. `finished` has a place for each transaction
-    /// of the block, and holds the attempts that exist already; the plan runs the others.
+    /// of the block, and holds the attempts that exist already; the plan runs the others. So many `workers` will work on it.
     pub(crate) fn new(
         steps: &'a S,
         plan: &'a Plan,
         start: TxIndex,
         finished: Slots<S::Attempt>,
         committer: S::Committer,
+        workers: usize,
     ) -> Self {
+        let review = ReviewCursor::new(finished.0.len());
         Self {
             steps,
             plan,
             ready: Election::default(),
             waiting: plan.predecessors().iter().map(|count| Waiting::new(*count)).collect(),
             released: Mutex::default(),
-            unstarted: Unstarted::new(plan.tasks()),
+            outstanding: Outstanding::new(plan.tasks()),
             finished,
             committed: CommitCursor::new(start),
+            review,
+            reviews: workers >= REVIEWING_WORKERS_MIN,
             committer: Mutex::new(Some(committer)),
             cancel: Cancel::new(),
         }
@@ -148,10 +164,10 @@ impl<'a, S: Steps> Schedule<'a, S> {
         let mut idle = 0;
         self.merge(&mut state);
         while !self.cancel.is_set() {
-            if self.run_next(&mut state) {
+            if self.run_next(&mut state) || self.review_next(&mut state) {
                 idle = 0;
                 self.merge(&mut state);
-            } else if self.unstarted.is_zero() {
+            } else if self.is_over() {
                 break;
             } else {
                 self.steps.wait(&mut state, &mut idle);
@@ -184,7 +200,7 @@ impl<'a, S: Steps> Schedule<'a, S> {
     }
 
     fn run(&self, state: &mut S::Worker, indices: &[TxIndex]) {
-        if !indices.is_empty() && self.unstarted.start(indices.len()) {
+        if !indices.is_empty() && self.outstanding.start(indices.len()) && !self.reviews {
             self.steps.all_started();
         }
         for index in indices {
@@ -196,13 +212,46 @@ impl<'a, S: Steps> Schedule<'a, S> {
         }
     }
 
+    /// Whether a worker that found nothing to do may leave.
+    fn is_over(&self) -> bool {
+        if self.reviews {
+            self.outstanding.is_over(self.finished.0.len() - self.committed.get())
+        } else {
+            self.outstanding.all_started()
+        }
+    }
+
+    /// Looks at one finished run again, where there is nothing to start; false if there is none.
+    fn review_next(&self, state: &mut S::Worker) -> bool {
+        if !self.reviews {
+            return false;
+        }
+        // The next one to commit is looked at by who merges.
+        let start = self.committed.get() + 1;
+        let Some(at) = self.review.take(start, self.finished.0.len()) else { return false };
+        let Some(attempt) = self.finished.0[at].lock().take() else { return true };
+        self.outstanding.start_another();
+        let (attempt, again) = self.steps.review(state, TxIndex::from_usize(at), attempt);
+        self.put(at, attempt);
+        if again {
+            self.review.lower(at + 1);
+        }
+        true
+    }
+
     fn finish(&self, index: TxIndex, attempt: S::Attempt) {
-        *self.finished.0[index.as_usize()].lock() = Some(attempt);
+        self.put(index.as_usize(), attempt);
+        self.review.lower(index.as_usize());
         for successor in self.plan.successors(index) {
             if self.waiting[successor.as_usize()].release() {
                 self.released.lock().push((self.plan.priority(*successor), Reverse(*successor)));
             }
         }
+    }
+
+    fn put(&self, at: usize, attempt: S::Attempt) {
+        *self.finished.0[at].lock() = Some(attempt);
+        self.outstanding.finish();
     }
 
     /// Commits what is finished, if nobody else is at it.
@@ -224,8 +273,11 @@ impl<'a, S: Steps> Schedule<'a, S> {
             let Some(slot) = self.finished.0.get(next) else { return ControlFlow::Continue(()) };
             let Some(attempt) = slot.lock().take() else { return ControlFlow::Continue(()) };
             let index = TxIndex::from_usize(next);
-            self.steps.commit(state, committer, index, attempt)?;
+            let again = self.steps.commit(state, committer, index, attempt)?;
             self.committed.publish(TxIndex(index.0 + 1));
+            if again {
+                self.review.lower(next + 1);
+            }
         }
     }
 

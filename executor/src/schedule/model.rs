@@ -44,6 +44,15 @@ struct Ledger {
     reruns: usize,
 }
 
+impl Scripted {
+    /// What the newest transaction below `index` published of the cell that `index` reads.
+    fn newest_below(&self, index: TxIndex) -> u64 {
+        let read = self.scripts[index.as_usize()].read;
+        let published = self.published.lock();
+        published[..index.as_usize()].iter().rev().find_map(|cells| cells[read]).unwrap_or_default()
+    }
+}
+
 impl Steps for Scripted {
     type Worker = ();
     type Attempt = Seen;
@@ -52,27 +61,31 @@ impl Steps for Scripted {
     fn worker(&self, _: usize) {}
 
     fn run(&self, (): &mut (), index: TxIndex) -> Seen {
-        let at = index.as_usize();
-        let script = self.scripts[at];
-        let mut published = self.published.lock();
-        let seen = published[..at].iter().rev().find_map(|cells| cells[script.read]).unwrap_or_default();
-        published[at][script.write] = Some(script.apply(seen));
+        let seen = self.newest_below(index);
+        let script = self.scripts[index.as_usize()];
+        self.published.lock()[index.as_usize()][script.write] = Some(script.apply(seen));
         Seen(seen)
     }
 
-    fn commit(&self, (): &mut (), ledger: &mut Ledger, index: TxIndex, Seen(seen): Seen) -> ControlFlow<()> {
+    fn review(&self, (): &mut (), index: TxIndex, Seen(seen): Seen) -> (Seen, bool) {
+        let now = self.newest_below(index);
+        if now == seen { (Seen(seen), false) } else { (self.run(&mut (), index), true) }
+    }
+
+    fn commit(&self, (): &mut (), ledger: &mut Ledger, index: TxIndex, Seen(seen): Seen) -> ControlFlow<(), bool> {
         if self.invalid_at == Some(index.as_usize()) {
             return ControlFlow::Break(());
         }
         let script = self.scripts[index.as_usize()];
         let now = ledger.cells[script.read];
-        if now != seen {
+        let again = now != seen;
+        if again {
             ledger.reruns += 1;
             self.published.lock()[index.as_usize()][script.write] = Some(script.apply(now));
         }
         ledger.cells[script.write] = script.apply(now);
         ledger.order.push(index);
-        ControlFlow::Continue(())
+        ControlFlow::Continue(again)
     }
 }
 
@@ -86,7 +99,7 @@ fn check_once(scripts: &[Script], plan: &Plan, workers: usize, invalid_at: Optio
     let steps = Scripted { scripts: scripts.to_vec(), published, invalid_at };
     let mut slots = Slots::default();
     slots.reset(scripts.len());
-    let schedule = Schedule::new(&steps, plan, TxIndex(0), slots, Ledger::default());
+    let schedule = Schedule::new(&steps, plan, TxIndex(0), slots, Ledger::default(), workers);
     scope(|worker| schedule.work(worker), workers);
     let complete = schedule.is_complete();
     let ledger = schedule.into_parts().0.expect("nobody panicked");
@@ -172,7 +185,7 @@ fn attempts_from_before_are_committed_without_a_run() {
     let mut slots = Slots::default();
     slots.reset(CHAIN.len());
     (0..CHAIN.len()).for_each(|at| slots.set(TxIndex::from_usize(at), Seen(0)));
-    let schedule = Schedule::new(&steps, &plan, TxIndex(0), slots, Ledger::default());
+    let schedule = Schedule::new(&steps, &plan, TxIndex(0), slots, Ledger::default(), 1);
     schedule.work(0);
     assert!(schedule.is_complete());
     let ledger = schedule.into_parts().0.expect("nobody panicked");

@@ -179,6 +179,18 @@ mod tests {
     }
 
     #[test]
+    fn runs_that_began_too_early_are_made_again_by_idle_workers_at_once() {
+        let mut before: Vec<&[u32]> = vec![&[0]; 9];
+        before[0] = &[];
+        let mut block = recording(&before);
+        block.txs[0].run = 10_000;
+        let got = check(&block, 9);
+        assert_eq!((got.aborted, got.incarnations), (8, 17));
+        assert!(got.time < Duration::from_nanos(10_000 + 2 * 1_000 + 1_000), "{got:?}");
+        assert!(check(&block, 2).time > got.time);
+    }
+
+    #[test]
     fn calibration_stretches_everything_alike() {
         let block = recording(&[&[], &[0]]);
         let twice = block.clone().calibrated(block.one_worker() * 2);

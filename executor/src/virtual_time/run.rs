@@ -2,7 +2,7 @@
 //!
 //! Place in the flow: the counterpart of `parallel`, with steps that cost virtual time only.
 //! Invariant: who runs what when, who merges, and when running ahead is given up are decided by the code that decides it for
-//! real blocks. A run is stale if a transaction that it reads from had not published when it began.
+//! real blocks. A run is stale if, when it began, a transaction that it reads from had not published, or from a stale run.
 
 use super::{
     Recording, Virtual,
@@ -22,16 +22,25 @@ use std::{ops::ControlFlow, thread, time::Duration};
 enum Delivered {
     /// It holds.
     Holds,
-    /// It is thrown away.
-    Stale,
+    /// It is thrown away. What it reads from had published so often when it began.
+    Stale(u32),
     /// It was not run ahead, because that would not have paid.
     Skipped,
+}
+
+/// What a transaction published.
+#[derive(Clone, Copy, Debug, Default)]
+struct Published {
+    times: u32,
+    is_right: bool,
 }
 
 struct Job<'a> {
     recording: &'a Recording,
     clock: &'a Clock,
-    published: &'a Mutex<Vec<bool>>,
+    published: &'a Mutex<Vec<Published>>,
+    /// Runs that were made again before they came to merge.
+    thrown_away: &'a Mutex<u64>,
     groups: &'a HotGroups,
 }
 
@@ -61,14 +70,22 @@ impl<'a> Steps for Job<'a> {
         if self.groups.is_hopeless(index) {
             return Delivered::Skipped;
         }
-        let stale = self.reads_too_early(index);
-        turn.work(self.recording.txs[index.as_usize()].run);
-        // A run that will be made again publishes then: what it does now is refused, or not published.
-        if !self.recording.txs[index.as_usize()].runs_again {
-            self.publish(index);
+        self.run_ahead(turn, index)
+    }
+
+    fn review(&self, turn: &mut Turn<'a>, index: TxIndex, delivered: Delivered) -> (Delivered, bool) {
+        // Looking is part of what committing takes; how much of it was not recorded.
+        turn.work(self.recording.txs[index.as_usize()].commit);
+        let is_outdated = match delivered {
+            Delivered::Holds => false,
+            Delivered::Stale(seen) => seen != self.reads(index).0,
+            Delivered::Skipped => true,
+        };
+        if !is_outdated || self.groups.is_hopeless(index) {
+            return (delivered, false);
         }
-        self.groups.note_done(index);
-        if stale { Delivered::Stale } else { Delivered::Holds }
+        *self.thrown_away.lock() += u64::from(delivered != Delivered::Skipped);
+        (self.run_ahead(turn, index), true)
     }
 
     fn commit(
@@ -77,28 +94,43 @@ impl<'a> Steps for Job<'a> {
         writer: &mut Writer,
         index: TxIndex,
         delivered: Delivered,
-    ) -> ControlFlow<()> {
+    ) -> ControlFlow<(), bool> {
+        let again = delivered != Delivered::Holds || self.recording.txs[index.as_usize()].runs_again;
         turn.work(self.commit_time(writer, index, Some(delivered)));
-        self.publish(index);
-        if writer.contention.is_high() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        self.publish(index, true);
+        if writer.contention.is_high() { ControlFlow::Break(()) } else { ControlFlow::Continue(again) }
     }
 }
 
 impl Job<'_> {
-    fn reads_too_early(&self, index: TxIndex) -> bool {
-        let published = self.published.lock();
-        let before = self.recording.graph.predecessors(index.as_usize());
-        before.iter().any(|before| !published[before.as_usize()])
+    fn run_ahead(&self, turn: &Turn<'_>, index: TxIndex) -> Delivered {
+        let (seen, is_right) = self.reads(index);
+        turn.work(self.recording.txs[index.as_usize()].run);
+        // A run that will be made again publishes then: what it does now is refused, or not published.
+        if !self.recording.txs[index.as_usize()].runs_again {
+            self.publish(index, is_right);
+        }
+        self.groups.note_done(index);
+        if is_right { Delivered::Holds } else { Delivered::Stale(seen) }
     }
 
-    fn publish(&self, index: TxIndex) {
-        self.published.lock()[index.as_usize()] = true;
+    /// How often what `index` reads from has published, and whether all of it is right by now.
+    fn reads(&self, index: TxIndex) -> (u32, bool) {
+        let published = self.published.lock();
+        let before = self.recording.graph.predecessors(index.as_usize());
+        let before = before.iter().map(|before| published[before.as_usize()]);
+        before.fold((0, true), |(times, right), one| (times + one.times, right && one.is_right))
+    }
+
+    fn publish(&self, index: TxIndex, is_right: bool) {
+        let one = &mut self.published.lock()[index.as_usize()];
+        *one = Published { times: one.times + 1, is_right };
     }
 
     /// Commits the next transaction and says how long that takes, a second run included.
     fn commit_time(&self, writer: &mut Writer, index: TxIndex, delivered: Option<Delivered>) -> Nanos {
         let recorded = &self.recording.txs[index.as_usize()];
-        let ran_ahead = matches!(delivered, Some(Delivered::Holds | Delivered::Stale));
+        let ran_ahead = matches!(delivered, Some(Delivered::Holds | Delivered::Stale(_)));
         let stale = delivered != Some(Delivered::Holds);
         let again = stale || recorded.runs_again;
         writer.next = TxIndex(index.0 + 1);
@@ -119,7 +151,8 @@ impl Job<'_> {
 /// Runs a block on `cores`, all of which but the first start `wake` after the block.
 pub(super) fn run(recording: &Recording, cores: usize, wake: Nanos) -> Virtual {
     let txs = recording.txs.len();
-    let published = Mutex::new(vec![false; txs]);
+    let published = Mutex::new(vec![Published::default(); txs]);
+    let thrown_away = Mutex::new(0);
     let (mut writer, mut now) = (Writer::default(), 0);
     let groups = HotGroups::new(recording.declared.clone(), txs);
     let (mut plan, mut slots) = (Plan::in_order(recording.order.clone()), Slots::default());
@@ -127,8 +160,8 @@ pub(super) fn run(recording: &Recording, cores: usize, wake: Nanos) -> Virtual {
     loop {
         let start = |core: usize| now + if core == 0 { 0 } else { wake };
         let clock = Clock::new((0..cores).map(start));
-        let job = Job { recording, clock: &clock, published: &published, groups: &groups };
-        let schedule = Schedule::new(&job, &plan, writer.next, slots, writer);
+        let job = Job { recording, clock: &clock, published: &published, thrown_away: &thrown_away, groups: &groups };
+        let schedule = Schedule::new(&job, &plan, writer.next, slots, writer, cores);
         thread::scope(|scope| {
             for core in 0..cores {
                 let schedule = &schedule;
@@ -150,10 +183,11 @@ pub(super) fn run(recording: &Recording, cores: usize, wake: Nanos) -> Virtual {
             }
             let delivered = slots.take(index);
             now += job.commit_time(&mut writer, index, delivered);
-            job.publish(index);
+            job.publish(index, true);
         }
         plan = Plan::of_missing(writer.next, &slots.filled());
     }
-    let Writer { incarnations, aborted, .. } = writer;
+    let thrown_away = thrown_away.into_inner();
+    let (incarnations, aborted) = (writer.incarnations + thrown_away, writer.aborted + thrown_away);
     Virtual { time: Duration::from_nanos(now + recording.around), incarnations, aborted }
 }

@@ -4,6 +4,7 @@
 //! Invariant: the whole describes the whole block, or there is no outcome.
 
 use crate::{
+    location::Location,
     rule::Rule,
     types::{Incarnation, Receipt, TxIndex},
 };
@@ -71,6 +72,9 @@ pub struct Stats {
     pub adopted: u64,
     /// Runs whose result was thrown away because a read had become stale.
     pub aborted: u64,
+    /// Those of them that were found when their turn to commit came, in block order, each with the first location that was
+    /// found stale. For a plain transfer that did not stand it is the sender's balance.
+    pub stale: Vec<(TxIndex, Location)>,
     /// Transactions done as plain transfers.
     pub transfers: u64,
     /// Levels of the predicted conflict graph; zero without a plan.

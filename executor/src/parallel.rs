@@ -126,7 +126,7 @@ impl<'a, DB: DatabaseRef + Sync> Steps for Job<'a, DB> {
     ) -> ControlFlow<(), bool> {
         match self.commit_one(worker, writer, index, delivered) {
             Ok(_) if self.adapts && writer.contention.is_high() => ControlFlow::Break(()),
-            Ok(taken) => ControlFlow::Continue(taken == Taken::RunAgain),
+            Ok(taken) => ControlFlow::Continue(matches!(taken, Taken::RunAgain(_))),
             Err(error) => {
                 writer.error = Some(error);
                 ControlFlow::Break(())
@@ -158,19 +158,21 @@ impl<'a, DB: DatabaseRef + Sync> Job<'a, DB> {
         stats.timeline.extend(spans);
         match taken {
             Taken::AsDelivered => stats.adopted += u64::from(origin == Origin::Before),
-            Taken::RunAgain => {
+            Taken::RunAgain(at) => {
                 stats.incarnations += 1;
+                stats.stale.extend(at.map(|at| (index, at)));
                 stats.aborted += u64::from(has_result);
                 stats.timeline.extend(second);
             }
             Taken::LeftOut => {}
         }
-        if taken == Taken::RunAgain {
+        let again = matches!(taken, Taken::RunAgain(_));
+        if again {
             self.groups.note_done(index);
         }
         if origin != Origin::Skipped {
-            writer.contention.note(taken == Taken::RunAgain);
-            self.groups.note(index, taken == Taken::RunAgain);
+            writer.contention.note(again);
+            self.groups.note(index, again);
         }
         Ok(taken)
     }

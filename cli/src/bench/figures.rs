@@ -10,8 +10,12 @@ use super::{
     series::{Series, Side, rounded},
 };
 use crate::clock::geometric_mean;
-use laminar_executor::{Path, Stats};
+use laminar_executor::{Path, Stats, location::Location};
 use serde::Serialize;
+use std::{cmp::Reverse, collections::HashMap};
+
+/// Hot locations that a row names.
+const HOT_MAX: usize = 5;
 
 /// How much of a block's way is timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -88,6 +92,15 @@ pub(super) struct Runs {
     pub(super) fallback_txs: u64,
 }
 
+/// A location for which runs were thrown away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Hot {
+    /// In words.
+    pub(super) location: String,
+    /// Runs that were found stale there first.
+    pub(super) aborted: usize,
+}
+
 /// All figures of a row.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Figures {
@@ -116,6 +129,9 @@ pub(super) struct Figures {
     pub(super) simulate: Option<Side>,
     #[serde(flatten)]
     pub(super) runs: Runs,
+    /// Where most runs were thrown away, the worst first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) hot_locations: Vec<Hot>,
     /// The stages of the path, apart.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) stages: Vec<Part>,
@@ -170,6 +186,7 @@ impl Figures {
         for block in blocks {
             figures.runs.add(&block.stats);
         }
+        figures.hot_locations = hot(blocks.iter().map(|block| &block.stats));
         figures.close();
         if blocks.len() > 1 {
             let ratios: Vec<_> = blocks.iter().map(Measured::ratio).collect();
@@ -193,6 +210,7 @@ impl Figures {
         figures.stages = stages;
         figures.figures = FIGURES.iter().map(|(name, stages)| part(name, stages)).collect();
         figures.runs.add(&path.stats);
+        figures.hot_locations = hot([&path.stats].into_iter());
         figures.close();
         figures
     }
@@ -213,6 +231,7 @@ impl Figures {
             worst: None,
             simulate: None,
             runs: Runs::default(),
+            hot_locations: Vec::new(),
             stages: Vec::new(),
             figures: Vec::new(),
         }
@@ -221,6 +240,16 @@ impl Figures {
     fn close(&mut self) {
         self.runs.adopted_share = self.runs.adopted as f64 / self.txs.max(1) as f64;
     }
+}
+
+/// The locations at which more than one run was thrown away, the worst first, at most [`HOT_MAX`].
+fn hot<'a>(stats: impl Iterator<Item = &'a Stats>) -> Vec<Hot> {
+    let mut counts: HashMap<Location, usize> = HashMap::new();
+    stats.flat_map(|stats| &stats.stale).for_each(|(_, location)| *counts.entry(*location).or_default() += 1);
+    let mut counts: Vec<_> = counts.into_iter().filter(|(_, count)| *count > 1).collect();
+    counts.sort_unstable_by_key(|(location, count)| (Reverse(*count), *location));
+    counts.truncate(HOT_MAX);
+    counts.into_iter().map(|(location, aborted)| Hot { location: location.to_string(), aborted }).collect()
 }
 
 /// The block with the least ratio.
@@ -233,6 +262,8 @@ pub(super) fn worst(blocks: &[Measured]) -> Option<Worst> {
 mod tests {
     use super::*;
     use crate::clock::Took;
+    use alloy_primitives::{Address, U256};
+    use laminar_executor::TxIndex;
 
     pub(super) fn block(number: u64, lean_ms: f64, candidate_ms: f64) -> Measured {
         let series = |wall_ms: f64| Series::from_iter([Took { wall_ms, cpu_ms: 2.0 * wall_ms }; 3]);
@@ -257,6 +288,18 @@ mod tests {
         assert_eq!((figures.mgas_per_s, figures.txs_per_s), (1000.0, 10_000.0));
         assert_eq!((figures.runs.adopted_share, figures.runs.sequential_blocks), (0.5, 2));
         assert!(figures.simulate.is_none());
+    }
+
+    #[test]
+    fn hot_locations_are_those_of_several_stale_runs() {
+        let slot = |slot: u64| Location::Slot(Address::repeat_byte(1), U256::from(slot));
+        let stats = |slots: &[u64]| Stats {
+            stale: slots.iter().zip(0..).map(|(at, index)| (TxIndex(index), slot(*at))).collect(),
+            ..Stats::default()
+        };
+        let hot = hot([stats(&[1, 2, 2]), stats(&[3, 1, 2])].iter());
+        let named: Vec<_> = hot.into_iter().map(|hot| (hot.location, hot.aborted)).collect();
+        assert_eq!(named, [(slot(2).to_string(), 3), (slot(1).to_string(), 2)]);
     }
 
     #[test]

@@ -15,6 +15,9 @@ pub(super) const LEGEND: &str = "lean: lean sequential revm; times in ms: sum of
                                  better; cpu: processor time of all threads, ours/lean, lower is better; seq: blocks run \
                                  sequentially by choice";
 
+/// Hot locations that a row of the table names; JSON has some more.
+const HOT_SHOWN: usize = 2;
+
 /// A figure's columns, in order: titles or values.
 struct Columns<'a> {
     name: &'a str,
@@ -81,6 +84,7 @@ fn blocks_row(name: &str, figures: &Figures) -> String {
     };
     let mut lines = vec![columns.line()];
     lines.extend(notes(figures));
+    lines.extend(hot(figures));
     for (mark, parts) in [("=", &figures.figures), ("·", &figures.stages)] {
         lines.extend(parts.iter().map(|part| part_line(mark, part.name, &part.duel)));
     }
@@ -130,6 +134,13 @@ fn notes(figures: &Figures) -> Option<String> {
     let fallback = (fallback > 0).then(|| format!("{fallback} txs fell back after a worker's failure"));
     let notes: Vec<_> = [mean, worst, adopted, simulate, fallback].into_iter().flatten().collect();
     (!notes.is_empty()).then(|| format!("  {}", notes.join("; ")))
+}
+
+/// Where runs were thrown away.
+fn hot(figures: &Figures) -> Option<String> {
+    let named: Vec<_> =
+        figures.hot_locations.iter().map(|hot| format!("{} ({})", hot.location, hot.aborted)).take(HOT_SHOWN).collect();
+    (!named.is_empty()).then(|| format!("  hot: {}", named.join(", ")))
 }
 
 /// A figure or a stage of the whole path: its long name takes the columns of the size.

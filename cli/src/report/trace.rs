@@ -6,7 +6,7 @@
 //! | event | row | name | arguments |
 //! | --- | --- | --- | --- |
 //! | block | 0 | `block N` | transactions, gas, mode, adopted, aborted |
-//! | run | 1 + worker | `tx I` | transaction, incarnation, kind |
+//! | run | 1 + worker | `tx I` | transaction, incarnation, kind; of a run after a stale one, what was stale |
 
 use super::block::BlockReport;
 use laminar_executor::outcome::{Span, SpanKind};
@@ -40,7 +40,12 @@ impl Trace {
         self.slice(0, (self.start, length), format!("block {}", block.block), args);
         for span in &stats.timeline {
             let Span { worker, index, incarnation, kind, start, end } = span;
-            let args = json!({ "tx": index.0, "incarnation": incarnation.0, "kind": name(*kind) });
+            let mut args = json!({ "tx": index.0, "incarnation": incarnation.0, "kind": name(*kind) });
+            if *kind == SpanKind::Reexecute
+                && let Ok(found) = stats.stale.binary_search_by_key(index, |(stale, _)| *stale)
+            {
+                args["stale"] = stats.stale[found].1.to_string().into();
+            }
             self.workers = self.workers.max(worker + 1);
             self.slice(1 + worker, (self.start + *start, end.saturating_sub(*start)), format!("tx {index}"), args);
         }

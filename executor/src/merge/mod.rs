@@ -15,6 +15,7 @@ use crate::{
     env::PreparedBlock,
     error::ExecuteError,
     execute::{self, Amounts, Instance, TRANSFER_GAS},
+    location::Location,
     mv_memory::MvMemory,
     rule::Rule,
     types::{Receipt, TxIndex},
@@ -33,8 +34,8 @@ pub(crate) use system::SystemView;
 pub(crate) enum Taken {
     /// It held.
     AsDelivered,
-    /// It did not, or there was none: the transaction ran on the committed prefix.
-    RunAgain,
+    /// It did not hold, for the location that was found first, or there was none: the transaction ran on the committed prefix.
+    RunAgain(Option<Location>),
     /// The transaction is not valid here, and the block is one in the making: it was left out.
     LeftOut,
 }
@@ -157,24 +158,24 @@ impl Committer {
             let published = if let Attempt::Simulation(run) = attempt { Some(run) } else { None };
             return self.leave_out(index, error, memory, published.as_deref());
         }
-        let stale = match attempt {
+        let (stale, at) = match attempt {
             Attempt::Transfer(transfer) => {
                 if !self.transfer_is_doubtful(block, index) && self.try_fold_transfer(block, index, &transfer) {
                     return Ok(Taken::AsDelivered);
                 }
-                None
+                (None, Some(Location::Balance(block.txs[index.as_usize()].caller)))
             }
             Attempt::Simulation(run) => match self.validate(block, &run) {
                 Verdict::Holds => {
                     self.fold(block, index, run, instance);
                     return Ok(Taken::AsDelivered);
                 }
-                Verdict::Stale(_) => Some(run),
+                Verdict::Stale(location) => (Some(run), Some(location)),
             },
-            Attempt::Refused => None,
+            Attempt::Refused => (None, None),
         };
         let taken = match self.run_again(instance, block, memory, stale.as_deref()) {
-            Ok(()) => Ok(Taken::RunAgain),
+            Ok(()) => Ok(Taken::RunAgain(at)),
             Err(error) => self.leave_out(index, error, memory, stale.as_deref()),
         };
         if let Some(stale) = stale {

@@ -96,7 +96,7 @@ fn one_tx<DB: DatabaseRef>(
     }
     let start = Instant::now();
     let taken = committer.commit(instance, prepared, Some(memory), attempt)?;
-    Ok(Recorded { run, commit: nanos(start), runs_again: taken == Taken::RunAgain })
+    Ok(Recorded { run, commit: nanos(start), runs_again: matches!(taken, Taken::RunAgain(_)) })
 }
 
 fn nanos(start: Instant) -> Nanos {

@@ -99,8 +99,11 @@ pub struct TxRow {
     pub writes: Vec<Location>,
     /// Why it cannot run before others: for each location the last transaction before that wrote it.
     pub depends_on: Vec<Dependency>,
-    /// Whether a result of it was thrown away in the traced run; the dependencies say why.
+    /// Whether a result of it was thrown away in the traced run.
     pub aborted: bool,
+    /// The location that was found stale then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stale_at: Option<Location>,
 }
 
 /// An account, or one of its slots.
@@ -159,6 +162,11 @@ pub fn block_trace<DB: DatabaseRef<Error: DBErrorMarker> + Clone + Sync>(
             row.aborted = true;
         }
     }
+    for (index, location) in &outcome.stats.stale {
+        if let Some(row) = transactions.get_mut(index.as_usize()) {
+            row.stale_at = stale_at(location);
+        }
+    }
     let mut spans: Vec<SpanRow> = outcome.stats.timeline.iter().map(span_row).collect();
     spans.sort_by_key(|span| span.start_ns);
     Ok(BlockTrace {
@@ -191,6 +199,12 @@ fn run(stats: &Stats) -> Run {
         predicted_batches: stats.batches,
         predicted_critical_path_gas: stats.critical_path_gas,
     }
+}
+
+/// The account or slot of an executor's location.
+fn stale_at(location: &laminar_executor::location::Location) -> Option<Location> {
+    let slot = if let laminar_executor::location::Location::Slot(_, slot) = location { Some(*slot) } else { None };
+    location.address().map(|address| Location { address: *address, slot })
 }
 
 fn span_row(span: &Span) -> SpanRow {
@@ -245,7 +259,16 @@ fn rows<DB: DatabaseRef<Error: DBErrorMarker>>(
         last_writer.extend(writes.iter().map(|location| (*location, replayed.index)));
         let hash = *target.block.body.transactions[replayed.index].tx_hash();
         let gas_used = replayed.ran.result.tx_gas_used();
-        rows.push(TxRow { index: replayed.index, hash, gas_used, reads, writes, depends_on, aborted: false });
+        rows.push(TxRow {
+            index: replayed.index,
+            hash,
+            gas_used,
+            reads,
+            writes,
+            depends_on,
+            aborted: false,
+            stale_at: None,
+        });
         Ok(())
     })?;
     Ok(rows)
@@ -286,6 +309,7 @@ mod tests {
             writes: vec![],
             depends_on: on.iter().map(|on| Dependency { on: *on, location }).collect(),
             aborted: false,
+            stale_at: None,
         };
         let rows = [row(0, 10, &[]), row(1, 50, &[]), row(2, 10, &[0]), row(3, 5, &[2, 1]), row(4, 1, &[])];
         let expected = Bound { batches: 3, critical_path: vec![1, 3], critical_path_gas: 55, gas_used: 76 };

@@ -12,6 +12,7 @@ use crate::{
 use alloy_primitives::{Address, B256, U256};
 use revm::bytecode::Bytecode;
 use std::{path::Path, sync::Arc};
+use tempfile::TempDir;
 
 fn options() -> StoreOptions {
     StoreOptions { size_max: 16 << 20, cache_size_max: 1 << 20, ..StoreOptions::default() }
@@ -109,8 +110,8 @@ fn a_commit_that_dies_at_any_write_leaves_the_block_before() {
     assert!(writes > 30, "{writes} writes");
 }
 
-#[test]
-fn an_unwind_that_dies_at_any_write_leaves_the_tip() {
+/// A folder with blocks 1 and 2 committed, but for the code, whose hash is made up.
+fn two_blocks() -> TempDir {
     let dir = tempfile::tempdir().expect("a folder");
     let store = Store::create(dir.path(), options(), genesis(), block(0)).expect("creates");
     let mut plain = (*changes(1)).clone();
@@ -119,11 +120,48 @@ fn an_unwind_that_dies_at_any_write_leaves_the_tip() {
     store.stage(block(1), Arc::new(plain)).expect("stages");
     store.stage(block(2), changes(2)).expect("stages");
     store.commit(&block(2).id.hash).expect("commits");
-    drop(store);
-    let writes = check_every_write(dir.path(), |store| store.unwind(&block(0).id.hash), 2, 0);
-    assert!(writes > 30, "{writes} writes");
+    dir
+}
+
+#[test]
+fn an_unwind_that_dies_at_any_write_leaves_the_tip() {
+    for act in [|store: &Store| store.unwind(&block(0).id.hash), |store: &Store| store.cut(&block(0).id.hash)] {
+        let dir = two_blocks();
+        let writes = check_every_write(dir.path(), act, 2, 0);
+        assert!(writes > 30, "{writes} writes");
+        let maintenance = Maintenance::open(dir.path(), Access::ReadOnly).expect("opens");
+        assert_eq!(maintenance.verify().expect("fits together").state_root, genesis().state_root());
+    }
+}
+
+/// Writes, wipes and makes accounts on the state after block 2.
+fn amendment() -> BlockChanges {
+    let slot = |before: u64, after: u64| SlotChange { before: U256::from(before), after: U256::from(after) };
+    let mut changes = BlockChanges::default();
+    let storage = [(U256::ZERO, slot(9, 4)), (U256::from(9), slot(0, 5))].into_iter().collect();
+    let change = |before, after| AccountChange {
+        before: Some(account(before)),
+        after: Some(account(after)),
+        ..Default::default()
+    };
+    changes.accounts.insert(address(1), AccountChange { storage, ..change(2, 7) });
+    changes.accounts.insert(address(2), AccountChange { storage_cleared: true, ..change(2, 8) });
+    changes.accounts.insert(address(5), AccountChange { before: None, ..change(0, 9) });
+    changes
+}
+
+#[test]
+fn an_amendment_that_dies_at_any_write_leaves_the_state_before() {
+    let dir = two_blocks();
+    let root_after = || {
+        let store = Store::open(dir.path(), StoreOptions { access: Access::ReadOnly, ..options() }).expect("opens");
+        store.view_at(&block(2).id.hash).expect("kept").root_after(&amendment()).expect("readable")
+    };
+    let amended = root_after();
+    let writes = check_every_write(dir.path(), |store| store.amend(&amendment()), 2, 2);
+    assert!(writes > 15, "{writes} writes");
     let maintenance = Maintenance::open(dir.path(), Access::ReadOnly).expect("opens");
-    assert_eq!(maintenance.verify().expect("fits together").state_root, genesis().state_root());
+    assert_eq!(maintenance.verify().expect("fits together").state_root, amended);
 }
 
 #[test]

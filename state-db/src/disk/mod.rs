@@ -2,7 +2,7 @@
 //!
 //! Place in the flow: behind `Store::create` and `Store::open`. `env` opens the folder, `table` draws the rows, `rows` reads and
 //! writes them typed, `write` is what a commit writes, `snapshot` what views read, `history` older states, `tries` roots and
-//! proofs, `cache` the newest values; `maintain` and `verify` are for people.
+//! proofs, `cache` the newest values, `warm` the newest nodes; `maintain` and `verify` are for people.
 //!
 //! ```text
 //!   commit ─► write ─► rows ─► MDBX ◄─ rows ◄─ snapshot ◄─ views
@@ -26,6 +26,7 @@ mod snapshot;
 mod table;
 mod tries;
 mod verify;
+mod warm;
 mod write;
 
 pub use maintain::{Maintenance, StoreStats, TableStats};
@@ -53,6 +54,10 @@ use std::{
 };
 use table::{Meta, MetaKey};
 use tries::Nodes;
+use warm::WarmTries;
+
+/// Share of the cache for tries: half.
+const TRIES_SHARE: usize = 2;
 
 /// Committed blocks and their states in a folder.
 #[derive(Debug)]
@@ -70,6 +75,7 @@ struct Shared {
     env: Env,
     options: StoreOptions,
     cache: Cache,
+    warm: WarmTries,
     bare_storage: AddressSet,
 }
 
@@ -101,9 +107,10 @@ impl DiskBackend {
     }
 
     fn new(env: Env, options: StoreOptions, bare_storage: AddressSet) -> Self {
-        let cache = Cache::new(options.cache_size_max);
+        let tries_size = options.cache_size_max / TRIES_SHARE;
+        let (cache, warm) = (Cache::new(options.cache_size_max - tries_size), WarmTries::new(tries_size));
         Self {
-            shared: Arc::new(Shared { env, options, cache, bare_storage }),
+            shared: Arc::new(Shared { env, options, cache, warm, bare_storage }),
             newest: Mutex::default(),
             has_failed: AtomicBool::new(false),
             fails_before: Mutex::default(),
@@ -173,7 +180,7 @@ impl Backend for DiskBackend {
     fn append(&self, layers: &[Arc<Layer>], notes: &Notes) -> Result<(), StoreError> {
         self.write(|rows| {
             notes.iter().try_for_each(|(note, bytes)| rows.put::<Meta>(&MetaKey::Note(*note), bytes))?;
-            layers.iter().try_for_each(|layer| rows.write_block(layer))?;
+            rows.write_blocks(layers)?;
             if let (Some(len), Some(tip)) = (self.shared.options.history_len, layers.last()) {
                 rows.prune(tip.block.id.number.saturating_sub(len))?;
             }

@@ -5,7 +5,8 @@
 pub struct StoreOptions {
     /// Bytes up to which the file may grow. Reserves as much address space, not memory and not disk.
     pub size_max: usize,
-    /// Bytes of the cache in front of the newest state: accounts, slots and analysed code.
+    /// Bytes of memory for the newest state: half for the nodes of tries that recent blocks touched, three eighths for accounts
+    /// and slots, an eighth for analysed code. Zero keeps nothing.
     pub cache_size_max: usize,
     /// Blocks below the tip whose states stay readable; `None` keeps all. What is pruned once is gone.
     pub history_len: Option<u64>,
@@ -32,7 +33,7 @@ impl Default for StoreOptions {
     fn default() -> Self {
         Self {
             size_max: 1 << 40,
-            cache_size_max: 256 << 20,
+            cache_size_max: 1 << 30,
             history_len: None,
             write_behind_max: 0,
             readers: 4,

@@ -188,7 +188,7 @@ impl Snapshot for DiskSnapshot {
 
     fn stage(&self, parent: &StateView, block: &Staging<'_>) -> Result<Staged, StoreError> {
         let nodes = Nodes::of_view(self, parent)?;
-        let (state_root, trie) = nodes.apply(parent.state_root(), block.changes)?;
+        let (state_root, trie) = nodes.apply_warm(&self.shared.warm, parent.state_root(), block.changes)?;
         Ok(Staged { state_root, trie })
     }
 

@@ -4,7 +4,7 @@
 //! Invariant: nodes by path are those of the newest block of a snapshot. An older state's tries are made of them by the
 //! changes that lead back, and have that state's root, or the tables do not fit together. Nodes of layers cover those below.
 
-use super::snapshot::DiskSnapshot;
+use super::{snapshot::DiskSnapshot, warm::WarmTries};
 use crate::{
     changes::BlockChanges,
     overlay::Layer,
@@ -66,6 +66,20 @@ impl<'a> Nodes<'a> {
         let mut tries = StateTrie::from_root(from).tracked();
         tries.apply(changes, self)?;
         Ok((tries.root(), tries.take_updates()))
+    }
+
+    /// The same for a block that others are to stand on: with the tries that the block before left, which go on to the next.
+    pub(super) fn apply_warm(
+        &self,
+        warm: &WarmTries,
+        from: B256,
+        changes: &BlockChanges,
+    ) -> Result<(B256, TrieUpdates), StoreError> {
+        let mut tries = warm.take(from);
+        tries.apply(changes, self)?;
+        let (root, updates) = (tries.root(), tries.take_updates());
+        warm.keep(root, tries);
+        Ok((root, updates))
     }
 
     /// The proof of an account and of slots with these values.

@@ -19,6 +19,7 @@ use crate::{
     trie::TrieUpdates,
 };
 use alloy_primitives::{Address, B256, U256, map::AddressMap};
+use std::sync::Arc;
 
 impl Writing<'_> {
     /// A new store's first block and state.
@@ -42,19 +43,29 @@ impl Writing<'_> {
         self.set_oldest(block.id.number)
     }
 
-    /// A block on the newest one.
-    pub(super) fn write_block(&self, layer: &Layer) -> Result<(), StoreError> {
-        let number = layer.block.id.number;
-        let mut changed = Vec::with_capacity(layer.changes.accounts.len());
-        for (address, change) in &layer.changes.accounts {
-            let slots = self.write_history(number, address, change, layer)?;
-            self.write_account(address, change)?;
-            changed.push(ChangedAccount { address: *address, is_wiped: change.wipes_storage(), slots });
+    /// Blocks on the newest one, oldest first.
+    ///
+    /// PERF: rows go in by ascending keys, so that neighbours are written while their page is at hand; of the nodes that
+    /// several blocks change, only the last ones are written.
+    pub(super) fn write_blocks(&self, layers: &[Arc<Layer>]) -> Result<(), StoreError> {
+        for layer in layers {
+            let number = layer.block.id.number;
+            let mut accounts: Vec<_> = layer.changes.accounts.iter().collect();
+            accounts.sort_unstable_by_key(|(address, _)| **address);
+            let mut changed = Vec::with_capacity(accounts.len());
+            for (address, change) in &accounts {
+                let slots = self.write_history(number, address, change, layer)?;
+                changed.push(ChangedAccount { address: **address, is_wiped: change.wipes_storage(), slots });
+            }
+            accounts.iter().try_for_each(|(address, change)| self.write_account(address, change))?;
+            self.put::<ChangedKeys>(&number, &changed)?;
+            self.write_codes(&layer.changes)?;
+            self.write_block_rows(&layer.block, layer.state_root)?;
         }
-        self.put::<ChangedKeys>(&number, &changed)?;
-        self.write_codes(&layer.changes)?;
-        self.write_nodes(&layer.trie)?;
-        self.write_block_rows(&layer.block, layer.state_root)
+        match layers {
+            [only] => self.write_nodes(&only.trie),
+            _ => self.write_nodes(&TrieUpdates::merged(layers.iter().map(|layer| &layer.trie))),
+        }
     }
 
     /// Changes the newest state as if its block had made these changes too.
@@ -110,11 +121,12 @@ impl Writing<'_> {
         layer: &Layer,
     ) -> Result<Vec<U256>, StoreError> {
         self.put::<AccountHistory>(&(*address, number), &change.before)?;
-        let before = slots_before(address, change, &layer.wiped);
+        let mut before: Vec<_> = slots_before(address, change, &layer.wiped).into_iter().collect();
+        before.sort_unstable_by_key(|(slot, _)| *slot);
         for (slot, value) in &before {
             self.put::<StorageHistory>(&(*address, *slot, number), value)?;
         }
-        Ok(before.into_keys().collect())
+        Ok(before.into_iter().map(|(slot, _)| slot).collect())
     }
 
     /// The account and its slots after changes.
@@ -124,7 +136,9 @@ impl Writing<'_> {
         }
         let Some(account) = &change.after else { return self.delete::<Accounts>(address) };
         self.put::<Accounts>(address, account)?;
-        for (slot, value) in &change.storage {
+        let mut slots: Vec<_> = change.storage.iter().collect();
+        slots.sort_unstable_by_key(|(slot, _)| **slot);
+        for (slot, value) in slots {
             let key = (*address, *slot);
             if value.after.is_zero() {
                 self.delete::<Storage>(&key)?;

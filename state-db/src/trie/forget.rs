@@ -13,6 +13,7 @@ use super::{
     subtrie::{Link, Subtrie},
     value::TrieValue,
 };
+use alloy_primitives::{B256, U256};
 
 impl<V: TrieValue> Subtrie<V> {
     /// Bytes of memory that the nodes take, free places included.
@@ -66,7 +67,9 @@ fn blinded<V>(arena: &mut Arena<V>, reference: Reference) -> NodeId {
 impl StateTrie {
     /// Bytes of memory that the nodes of all tries take.
     pub fn memory_bytes(&self) -> usize {
-        self.accounts.memory_bytes() + self.storages.values().map(Trie::memory_bytes).sum::<usize>()
+        // Beside a trie, the map has its key, and as many free places at most.
+        const ENTRY_SIZE: usize = size_of::<(B256, Trie<U256>)>() + size_of::<B256>();
+        self.accounts.memory_bytes() + self.storages_bytes + self.storages.len() * ENTRY_SIZE
     }
 
     /// Forgets nodes, those first that were not used for the longest time, until the tries take at most `bytes_max` of
@@ -89,11 +92,13 @@ impl StateTrie {
                 trie.forget_before(since);
             }
             self.storages.shrink_to_fit();
+            self.count_storages();
         }
         if self.memory_bytes() > bytes_max {
             // Even the last block touched more than fits.
             self.accounts.forget_before(u32::MAX);
             self.storages = Default::default();
+            self.storages_bytes = 0;
         }
     }
 }

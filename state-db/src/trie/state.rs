@@ -35,6 +35,8 @@ pub struct StateTrie {
     pub(crate) accounts: Trie<TrieAccount>,
     /// By hashed address. An account with storage that is not there has a trie of which only the root is known.
     pub(crate) storages: B256Map<Trie<U256>>,
+    /// Bytes of memory of all storage tries.
+    pub(super) storages_bytes: usize,
     /// What happened to storage tries since the updates were last taken; `None` if the tries are not tracked.
     storage_updates: Option<B256Map<StorageUpdates>>,
     /// Blocks applied.
@@ -100,7 +102,9 @@ impl StateTrie {
             let storage_root = storages.get(hash).and_then(Trie::clean_root);
             to_leaf(accounts[place as usize], storage_root.unwrap_or(EMPTY_ROOT_HASH))
         });
-        Self { accounts, storages, ..Self::default() }
+        let mut tries = Self { accounts, storages, ..Self::default() };
+        tries.count_storages();
+        tries
     }
 
     /// The tries of the state with this root, of which nothing else is known.
@@ -124,10 +128,10 @@ impl StateTrie {
     /// the tries are of no use then.
     pub fn apply(&mut self, changes: &BlockChanges, source: &impl StateNodeSource) -> Result<(), StateTrieError> {
         self.epoch += 1;
-        let Self { accounts, storages, storage_updates, epoch, .. } = self;
+        let Self { accounts, storages, storages_bytes, storage_updates, epoch, .. } = self;
         accounts.set_epoch(*epoch);
         let updated = apply_changes(accounts, changes, source, |owner, root| {
-            let known = storages.remove(owner).filter(|_| root != EMPTY_ROOT_HASH);
+            let known = take_storage(storages, storages_bytes, owner).filter(|_| root != EMPTY_ROOT_HASH);
             let mut trie = known.unwrap_or_else(|| Trie::from_root(root));
             trie.set_epoch(*epoch);
             if storage_updates.is_some() {
@@ -143,8 +147,11 @@ impl StateTrie {
                 note_storage(noted, owner, trie.as_mut().map(Trie::take_updates).unwrap_or_default());
             }
             match trie {
-                Some(trie) if !trie.is_empty() => storages.insert(owner, trie),
-                _ => storages.remove(&owner),
+                Some(trie) if !trie.is_empty() => {
+                    *storages_bytes += trie.memory_bytes();
+                    storages.insert(owner, trie)
+                }
+                _ => take_storage(storages, storages_bytes, &owner),
             };
         }
         Ok(())
@@ -167,13 +174,15 @@ impl StateTrie {
             return Ok(());
         };
         let epoch = self.epoch;
-        let trie = self.storages.entry(owner).or_insert_with(|| Trie::from_root(root));
+        let known = take_storage(&mut self.storages, &mut self.storages_bytes, &owner);
+        let mut trie = known.unwrap_or_else(|| Trie::from_root(root));
         trie.set_epoch(epoch);
-        for slot in slots {
-            let revealed = trie.reveal(&keccak256(slot.to_be_bytes::<32>()), &InTrie::storage(source, owner));
-            revealed.map_err(|error| error.in_trie(TrieOwner::Storage(*address)))?;
-        }
-        Ok(())
+        let revealed = slots
+            .iter()
+            .try_for_each(|slot| trie.reveal(&keccak256(slot.to_be_bytes::<32>()), &InTrie::storage(source, owner)));
+        self.storages_bytes += trie.memory_bytes();
+        self.storages.insert(owner, trie);
+        revealed.map_err(|error| error.in_trie(TrieOwner::Storage(*address)))
     }
 
     /// What the changes since the last call mean for a table of nodes by path; empty unless the tries are [`Self::tracked`].
@@ -197,12 +206,25 @@ impl StateTrie {
     pub fn split(&mut self) {
         self.accounts.split();
         self.storages.values_mut().for_each(Trie::split);
+        self.count_storages();
+    }
+
+    /// Adds up the memory of all storage tries anew.
+    pub(super) fn count_storages(&mut self) {
+        self.storages_bytes = self.storages.values().map(Trie::memory_bytes).sum();
     }
 
     /// The state root. Hashes what changed since the last call.
     pub fn root(&mut self) -> B256 {
         self.accounts.root()
     }
+}
+
+/// Takes a storage trie out of those that are known, and its memory off their sum.
+fn take_storage(storages: &mut B256Map<Trie<U256>>, bytes: &mut usize, owner: &B256) -> Option<Trie<U256>> {
+    let trie = storages.remove(owner)?;
+    *bytes -= trie.memory_bytes();
+    Some(trie)
 }
 
 /// Puts a block's changes into the account trie. Storage tries come from `storage` by hashed address and root, which is that of

@@ -37,6 +37,21 @@ pub struct TrieUpdates {
 }
 
 impl TrieUpdates {
+    /// The updates of blocks, oldest first, as those of one.
+    pub(crate) fn merged<'a>(blocks: impl IntoIterator<Item = &'a Self>) -> Self {
+        let (mut accounts, mut storages) = (Vec::new(), B256Map::default());
+        for block in blocks {
+            accounts.extend_from_slice(&block.accounts);
+            for (owner, updates) in &block.storages {
+                if updates.is_wiped {
+                    note_wiped(&mut storages, *owner);
+                }
+                note_storage(&mut storages, *owner, updates.nodes.clone());
+            }
+        }
+        Self { accounts: Journal(accounts).into_updates(), storages }
+    }
+
     /// Whether nothing changed.
     pub fn is_empty(&self) -> bool {
         self.accounts.is_empty() && self.storages.is_empty()

@@ -14,6 +14,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
 };
+use tokio::runtime::Handle;
 
 /// Flags of the authenticated port.
 #[derive(Debug, clap::Args)]
@@ -35,7 +36,7 @@ pub(crate) struct AuthrpcFlags {
 }
 
 impl AuthrpcFlags {
-    /// Serves the Engine API.
+    /// Serves the Engine API on `runtime`.
     ///
     /// # Errors
     /// The secret cannot be read or made, or the address is taken.
@@ -44,6 +45,7 @@ impl AuthrpcFlags {
         datadir: Option<&Path>,
         api: EngineApi,
         context: Context,
+        runtime: &Handle,
         servers: &mut Servers,
     ) -> anyhow::Result<()> {
         let address = SocketAddr::new(self.authrpc_address, self.authrpc_port);
@@ -51,7 +53,8 @@ impl AuthrpcFlags {
         let secret =
             load_or_create_secret(&file.context("--authrpc.jwtsecret is missing, and there is no --datadir")?)?;
         let settings = EngineSettings { address, secret, hosts: VirtualHosts::new(self.authrpc_hosts.iter().cloned()) };
-        let served = server::serve_engine(settings, api, context).await;
+        let served = runtime.spawn(server::serve_engine(settings, api, context)).await;
+        let served = served.context("the server's task ended")?;
         servers.add("Engine API", served.with_context(|| format!("listening on {address}"))?);
         Ok(())
     }

@@ -12,12 +12,18 @@ use laminar_rpc_shim::{
     pool::{Pool, Settings},
 };
 use std::sync::Arc;
+use tokio::runtime::Handle;
 
-/// Starts the node and its servers; what an operator wants to see first.
+/// Starts the node and its servers, the authenticated one on `runtime`; what an operator wants to see first.
 ///
 /// # Errors
 /// The genesis cannot be used, an address is taken, or the system gives no threads.
-pub(super) async fn start(args: &Args, executor: Arc<BlockExecutor>, servers: &mut Servers) -> anyhow::Result<String> {
+pub(super) async fn start(
+    args: &Args,
+    executor: Arc<BlockExecutor>,
+    runtime: &Handle,
+    servers: &mut Servers,
+) -> anyhow::Result<String> {
     let node = Arc::new(args.chain.open(None, executor)?);
     let pool = Arc::new(Pool::new(args.pool.settings(Settings::default()), node.pool_head()?));
     let builder = PoolBuilder::new(Arc::clone(&node), Arc::clone(&pool), args.builder.settings());
@@ -26,7 +32,7 @@ pub(super) async fn start(args: &Args, executor: Arc<BlockExecutor>, servers: &m
     let api = EngineApi::start(engine, Arc::clone(&pool), processes).context("starting the engine's thread")?;
     laminar_rpc_shim::metrics::follow(&node, &pool).context("starting to follow the head")?;
     let context = Context::new(Arc::clone(&node), args.rpc.limits()).with_pool(pool);
-    args.authrpc.serve(args.chain.datadir(), api, context.clone(), servers).await?;
+    args.authrpc.serve(args.chain.datadir(), api, context.clone(), runtime, servers).await?;
     args.ipc.serve(&context, &args.rpc, servers).await?;
     args.http.serve(context, &args.rpc, Defaults::Closed, servers).await?;
     let head = node.head();

@@ -15,6 +15,7 @@ mod ipc;
 mod metrics;
 mod pool;
 mod rpc;
+mod runtimes;
 mod servers;
 
 use crate::{
@@ -24,6 +25,7 @@ use crate::{
 use anyhow::Context as _;
 pub(crate) use config::with_file as with_config;
 use laminar_executor::BlockExecutor;
+use runtimes::Runtimes;
 use servers::Servers;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -74,13 +76,13 @@ impl Args {
 pub(crate) fn run(args: &Args, verbosity: Verbosity) -> anyhow::Result<Ended> {
     args.engine.start_loops()?;
     let executor = Arc::new(BlockExecutor::new(args.engine.shared_config()).context("starting workers")?);
-    let runtime = tokio::runtime::Runtime::new().context("starting the server's threads")?;
-    let ended = runtime.block_on(async {
+    let runtimes = if args.dev.dev { Runtimes::dev()? } else { Runtimes::followed()? };
+    let ended = runtimes.public.block_on(async {
         args.metrics.start()?;
         let mut servers = Servers::default();
         let banner = match args.dev.dev {
             true => dev::start(args, executor, &mut servers).await?,
-            false => follow::start(args, executor, &mut servers).await?,
+            false => follow::start(args, executor, runtimes.engine(), &mut servers).await?,
         };
         if verbosity != Verbosity::Quiet {
             eprintln!("laminar {}\n\n{banner}\n{servers}", env!("CARGO_PKG_VERSION"));
@@ -89,7 +91,7 @@ pub(crate) fn run(args: &Args, verbosity: Verbosity) -> anyhow::Result<Ended> {
         servers.stop(GRACE).await;
         Ok(Ended::Success)
     });
-    runtime.shutdown_timeout(GRACE);
+    runtimes.shutdown(GRACE);
     ended
 }
 

@@ -11,7 +11,7 @@ use laminar_executor::{Path, Stats};
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use std::{
     io,
-    sync::{Arc, Weak},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -98,20 +98,21 @@ pub fn describe() {
     describe_counter!("laminar_pool_simulations_total", "simulations of waiting transactions, by what became of them");
 }
 
-/// Notes the pool's size, for the moment at which somebody asks for the metrics.
+/// Notes the pool's size. The pool does it when it has followed the head, which is later than the head's own change.
 pub fn note_pool(pool: &Pool) {
     let (pending, queued) = pool.status();
     gauge!("laminar_pool_transactions", "state" => "pending").set(pending as f64);
     gauge!("laminar_pool_transactions", "state" => "queued").set(queued as f64);
 }
 
-/// Starts the thread that notes and logs each change of the head; it ends with the node.
+/// Notes the size of the pool, and starts the thread that notes and logs each change of the head; it ends with the node.
 ///
 /// # Errors
 /// The system gives no more threads.
 pub fn follow(node: &Arc<Node>, pool: &Arc<Pool>) -> io::Result<()> {
-    let (mut heads, pool) = (node.subscribe_heads(), Arc::downgrade(pool));
+    let mut heads = node.subscribe_heads();
     note_head(&node.head());
+    note_pool(pool);
     thread::Builder::new().name("laminar-metrics".to_owned()).spawn(move || {
         loop {
             match heads.blocking_recv() {
@@ -123,7 +124,6 @@ pub fn follow(node: &Arc<Node>, pool: &Arc<Pool>) -> io::Result<()> {
                     change.added.iter().for_each(|block| log_block(block));
                     let head = change.added.last().or_else(|| change.removed.last());
                     head.into_iter().for_each(|head| note_head(head));
-                    note(&pool);
                 }
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return,
@@ -131,12 +131,6 @@ pub fn follow(node: &Arc<Node>, pool: &Arc<Pool>) -> io::Result<()> {
         }
     })?;
     Ok(())
-}
-
-fn note(pool: &Weak<Pool>) {
-    if let Some(pool) = pool.upgrade() {
-        note_pool(&pool);
-    }
 }
 
 fn note_head(head: &BlockRecord) {

@@ -255,6 +255,7 @@ impl Pool {
         tasks.extend(news.map(|tx| (Arc::clone(tx), None)));
         self.desk.add(tasks, book.settings().simulations_max);
         drop(state);
+        crate::metrics::note_pool(self);
         let moved = moved?;
         self.tell(moved.promoted, Vec::new(), None);
         self.tell(promoted, moved.unpaid, None);

@@ -8,7 +8,7 @@
 
 use super::{
     kept::{BlockParts, Extra, block_data},
-    queue::{Stage, Stages, Stopped, run},
+    queue::{Stage, Stages, Stopped, run, run_in_turn},
     steps::{self, Checked, Parent},
 };
 use crate::{
@@ -97,6 +97,13 @@ pub enum ImportError<E: std::error::Error + 'static> {
     },
 }
 
+/// How the stages run.
+#[derive(Clone, Copy)]
+enum Manner {
+    AtOnce,
+    InTurn,
+}
+
 /// A block between checks and execution.
 type Ready = (Block, Checked);
 
@@ -124,6 +131,27 @@ impl Importer<'_> {
     /// See [`ImportError`].
     pub fn import<E: std::error::Error + Send + 'static>(
         &self,
+        blocks: impl Iterator<Item = Result<Block, E>> + Send,
+        report: impl FnMut(&Progress) + Send,
+    ) -> Result<Progress, ImportError<E>> {
+        self.import_by(Manner::AtOnce, blocks, report)
+    }
+
+    /// The same, one stage after the other on the calling thread: what the pipeline is measured against.
+    ///
+    /// # Errors
+    /// See [`ImportError`].
+    pub fn import_in_turn<E: std::error::Error + Send + 'static>(
+        &self,
+        blocks: impl Iterator<Item = Result<Block, E>> + Send,
+        report: impl FnMut(&Progress) + Send,
+    ) -> Result<Progress, ImportError<E>> {
+        self.import_by(Manner::InTurn, blocks, report)
+    }
+
+    fn import_by<E: std::error::Error + Send + 'static>(
+        &self,
+        manner: Manner,
         blocks: impl Iterator<Item = Result<Block, E>> + Send,
         mut report: impl FnMut(&Progress) + Send,
     ) -> Result<Progress, ImportError<E>> {
@@ -159,7 +187,10 @@ impl Importer<'_> {
                 Ok(())
             },
         };
-        let ended = run(unknown, stages);
+        let ended = match manner {
+            Manner::AtOnce => run(unknown, stages),
+            Manner::InTurn => run_in_turn(unknown, stages),
+        };
         done.known = known.into_inner();
         match ended {
             Ok(()) => Ok(done),

@@ -6,11 +6,12 @@
 //! items before the first that failed are committed.
 //! Stages of later items may have failed as well by then; the failure of the earliest item is the one that is reported.
 
+use crate::schedule::unpin;
 use std::{
     any::Any,
     fmt,
     sync::mpsc::{Receiver, SyncSender, sync_channel},
-    thread::{self, ScopedJoinHandle},
+    thread::{self, Scope, ScopedJoinHandle},
 };
 
 /// Items that wait between two stages at most.
@@ -94,11 +95,11 @@ where
     let (to_root, roots) = sync_channel(QUEUE_LEN);
     let (to_commit, commits) = sync_channel(BATCH_LEN_MAX);
     thread::scope(|scope| {
-        let read = scope.spawn(|| read_all(items, to_check));
-        let check = scope.spawn(|| work_all(checks, to_execute, check));
-        let execute = scope.spawn(|| work_all(executions, to_root, execute));
-        let root = scope.spawn(|| work_all(roots, to_commit, root));
-        let commit = scope.spawn(|| commit_all(commits, commit));
+        let read = start(scope, Stage::Read, || read_all(items, to_check));
+        let check = start(scope, Stage::Check, || work_all(checks, to_execute, check));
+        let execute = start(scope, Stage::Execute, || work_all(executions, to_root, execute));
+        let root = start(scope, Stage::Root, || work_all(roots, to_commit, root));
+        let commit = start(scope, Stage::Commit, || commit_all(commits, commit));
         // All are joined before one is reported. A later stage stopped at an earlier item.
         let ends = [
             end(Stage::Commit, commit),
@@ -109,6 +110,60 @@ where
         ];
         ends.into_iter().collect()
     })
+}
+
+/// Runs the stages one after the other on the calling thread, for one item after the other; commits when as many wait as can be
+/// committed together, and at the end.
+///
+/// # Errors
+/// [`Stopped::Failed`] by the first item that failed. A panic is passed on.
+pub fn run_in_turn<T, C, E, R, X>(
+    items: impl Iterator<Item = Result<T, X>>,
+    mut stages: Stages<
+        impl FnMut(T) -> Result<C, X>,
+        impl FnMut(C) -> Result<E, X>,
+        impl FnMut(E) -> Result<R, X>,
+        impl FnMut(Vec<R>) -> Result<(), X>,
+    >,
+) -> Result<(), Stopped<X>> {
+    let mut waiting = Vec::new();
+    let mut stopped = None;
+    for item in items {
+        let done = item.map_err(|error| Stopped::Failed(Stage::Read, error)).and_then(|item| {
+            let checked = (stages.check)(item).map_err(|error| Stopped::Failed(Stage::Check, error))?;
+            let executed = (stages.execute)(checked).map_err(|error| Stopped::Failed(Stage::Execute, error))?;
+            (stages.root)(executed).map_err(|error| Stopped::Failed(Stage::Root, error))
+        });
+        match done {
+            Ok(done) => waiting.push(done),
+            Err(error) => {
+                stopped = Some(error);
+                break;
+            }
+        }
+        if waiting.len() == BATCH_LEN_MAX {
+            (stages.commit)(std::mem::take(&mut waiting)).map_err(|error| Stopped::Failed(Stage::Commit, error))?;
+        }
+    }
+    if !waiting.is_empty() {
+        (stages.commit)(waiting).map_err(|error| Stopped::Failed(Stage::Commit, error))?;
+    }
+    stopped.map_or(Ok(()), Err)
+}
+
+/// Starts a stage on a thread with its name. The caller may stay on one core; the stages must not all be there.
+fn start<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    stage: Stage,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> ScopedJoinHandle<'scope, T> {
+    let unpinned = || {
+        unpin();
+        work()
+    };
+    // Longer names are cut by the system.
+    let named = thread::Builder::new().name(format!("{stage:?}").to_lowercase());
+    named.spawn_scoped(scope, unpinned).expect("the system has five threads to give")
 }
 
 fn read_all<T, X>(items: impl Iterator<Item = Result<T, X>>, to: SyncSender<T>) -> Result<(), X> {
@@ -165,6 +220,10 @@ mod tests {
 
     /// Runs numbers through the pipeline; a fault strikes a stage at a number. Returns what was committed and how it ended.
     fn check(faults: &[(Stage, u32, Fault)]) -> (Vec<u32>, Result<(), Stopped<u32>>) {
+        check_by(false, faults)
+    }
+
+    fn check_by(in_turn: bool, faults: &[(Stage, u32, Fault)]) -> (Vec<u32>, Result<(), Stopped<u32>>) {
         let pass = |stage: Stage, item: u32| match faults.iter().find(|fault| (fault.0, fault.1) == (stage, item)) {
             None => Ok(item),
             Some((_, _, Fault::Error)) => Err(item),
@@ -185,13 +244,27 @@ mod tests {
                 Ok(())
             },
         };
-        let ended = run((0..ITEMS).map(|item| pass(Stage::Read, item)), stages);
+        let items = (0..ITEMS).map(|item| pass(Stage::Read, item));
+        let ended = if in_turn { run_in_turn(items, stages) } else { run(items, stages) };
         (committed, ended)
     }
 
     #[test]
     fn without_faults_all_items_are_committed_in_order() {
         assert_eq!(check(&[]), ((0..ITEMS).collect(), Ok(())));
+    }
+
+    #[test]
+    fn in_turn_everything_before_an_error_is_committed() {
+        assert_eq!(check_by(true, &[]), ((0..ITEMS).collect(), Ok(())));
+        for stage in [Stage::Read, Stage::Check, Stage::Execute, Stage::Root] {
+            for at in [0, 1, 70, ITEMS - 1] {
+                let (committed, ended) = check_by(true, &[(stage, at, Fault::Error)]);
+                assert_eq!((committed, ended), ((0..at).collect(), Err(Stopped::Failed(stage, at))));
+            }
+        }
+        let (committed, ended) = check_by(true, &[(Stage::Commit, 70, Fault::Error)]);
+        assert_eq!((committed.len(), ended), (BATCH_LEN_MAX, Err(Stopped::Failed(Stage::Commit, 70))));
     }
 
     #[test]

@@ -11,8 +11,14 @@ use std::sync::OnceLock;
 pub fn pin_to_core(nth: usize) {
     let cores = cores();
     if let Some(core) = nth.checked_rem(cores.len()).and_then(|at| cores.get(at)) {
-        pin(*core);
+        set_cores(&[*core]);
     }
+}
+
+/// Lets the calling thread run on every core that the process may use: a thread begins with the cores of the one that started
+/// it, which may be a single one.
+pub fn unpin() {
+    set_cores(cores());
 }
 
 /// The cores that the process may use, in ascending order; where the system does not say, as many as it has, from zero.
@@ -29,12 +35,12 @@ fn allowed() -> Vec<usize> {
 }
 
 #[cfg(target_os = "linux")]
-fn pin(core: usize) {
+fn set_cores(cores: &[usize]) {
     use rustix::thread::{CpuSet, sched_setaffinity};
     let mut set = CpuSet::new();
-    set.set(core);
+    cores.iter().for_each(|core| set.set(*core));
     if let Err(error) = sched_setaffinity(None, &set) {
-        tracing::debug!(core, %error, "thread not pinned");
+        tracing::debug!(?cores, %error, "thread not moved");
     }
 }
 
@@ -44,7 +50,7 @@ fn allowed() -> Vec<usize> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn pin(_core: usize) {}
+fn set_cores(_cores: &[usize]) {}
 
 #[cfg(test)]
 mod tests {
@@ -59,6 +65,8 @@ mod tests {
                 if let Some(core) = nth.checked_rem(cores.len()).map(|at| cores[at]) {
                     assert_eq!(allowed(), [core]);
                 }
+                unpin();
+                assert_eq!(allowed(), *cores);
             })
             .join()
             .unwrap();

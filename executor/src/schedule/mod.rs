@@ -23,7 +23,7 @@ use crate::{
     sync::{Mutex, spin_loop, yield_now},
     types::TxIndex,
 };
-pub use affinity::{cores, pin_to_core};
+pub use affinity::{cores, pin_to_core, unpin};
 pub(crate) use cursor::Election;
 use cursor::{Cancel, CommitCursor, Outstanding, ReviewCursor, Waiting};
 pub use pool::Pool;

@@ -8,16 +8,28 @@ use laminar_executor::{
     rule::Rule,
 };
 use laminar_fixtures::{Fixture, FixtureError, Loaded};
-use laminar_state_db::{MemoryState, Store};
+use laminar_state_db::{BlockData, MemoryState, Store, StoreOptions};
 use std::{collections::BTreeMap, path::Path};
 
 /// A store with the genesis alone, and the chain's rules.
 pub(crate) fn start(genesis: &alloy_genesis::Genesis) -> (Store, ChainSpec) {
+    let (spec, state, block) = origin(genesis);
+    (Store::memory(state, block).expect("in memory"), spec)
+}
+
+/// The same in an empty folder.
+pub(crate) fn start_on_disk(genesis: &alloy_genesis::Genesis, dir: &Path) -> (Store, ChainSpec) {
+    let (spec, state, block) = origin(genesis);
+    let options = StoreOptions { size_max: 256 << 20, cache_size_max: 1 << 20, ..StoreOptions::default() };
+    (Store::create(dir, options, state, block).expect("creates"), spec)
+}
+
+fn origin(genesis: &alloy_genesis::Genesis) -> (ChainSpec, MemoryState, BlockData) {
     let spec = ChainSpec::from_genesis(genesis).expect("a supported schedule");
     let mut state = MemoryState::from_genesis(genesis);
     let header = spec.genesis_header(genesis, state.state_root());
     let block = genesis_data(&header, header.hash_slow());
-    (Store::memory(state, block).expect("in memory"), spec)
+    (spec, state, block)
 }
 
 /// Geneses and chains of the archive by folder.

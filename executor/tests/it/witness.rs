@@ -2,7 +2,7 @@
 
 use crate::{
     mainnet::archive,
-    pipeline::{chains, start},
+    pipeline::{chains, start, start_on_disk},
 };
 use laminar_executor::{
     Block, BlockExecutor, Config, Knowledge, Mode,
@@ -50,15 +50,18 @@ fn sample(name: &str) -> WitnessBlock {
 fn witness_of_each_sample_block_is_the_one_it_carries() {
     for recipe in RECIPES {
         let sample = sample(recipe.name);
-        let (store, spec) = start(&recipe.build(&recipe.sample).genesis);
-        import(&spec, &store, std::slice::from_ref(&sample.block));
-        let (block, witness) = kept_witness(&spec, &store, &sample.block_hash).expect(recipe.name);
-        assert_eq!(block, sample.block, "{}", recipe.name);
-        assert_eq!(witness.headers, sample.headers, "{}", recipe.name);
-        assert_eq!(witness.nodes, sample.nodes, "{}", recipe.name);
-        // The samples carry the codes of all accounts that are touched, also where nobody looks at the code.
-        assert!(witness.codes.iter().all(|code| sample.codes.contains(code)), "{}", recipe.name);
-        replay(&spec, &block, &witness);
+        let genesis = recipe.build(&recipe.sample).genesis;
+        let dir = tempfile::tempdir().unwrap();
+        for (store, spec) in [start(&genesis), start_on_disk(&genesis, dir.path())] {
+            import(&spec, &store, std::slice::from_ref(&sample.block));
+            let (block, witness) = kept_witness(&spec, &store, &sample.block_hash).expect(recipe.name);
+            assert_eq!(block, sample.block, "{}", recipe.name);
+            assert_eq!(witness.headers, sample.headers, "{}", recipe.name);
+            assert_eq!(witness.nodes, sample.nodes, "{}", recipe.name);
+            // The samples carry the codes of all accounts that are touched, also where nobody looks at the code.
+            assert!(witness.codes.iter().all(|code| sample.codes.contains(code)), "{}", recipe.name);
+            replay(&spec, &block, &witness);
+        }
     }
 }
 

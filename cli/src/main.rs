@@ -17,6 +17,7 @@ mod node;
 mod record;
 mod replay;
 mod report;
+mod storage;
 mod test;
 
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};

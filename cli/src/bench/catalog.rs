@@ -3,7 +3,7 @@
 //! Place in the flow: first; everything else takes a [`Spec`].
 //! Invariant: names are unique and stable, for people compare them over months; a change of what a row executes is a new name.
 
-use super::{figures::Scope, state::StateWork};
+use super::{figures::Scope, state::StateWork, store::StoreWork};
 use crate::engine::Prediction;
 use anyhow::bail;
 use laminar_fixtures::workload::{Params, Recipe, amm, erc20, hot_counter, one_sender, plain_transfers};
@@ -31,6 +31,8 @@ pub(super) enum Work {
     Path(Generated),
     /// Hashes and state roots, without blocks.
     State(StateWork),
+    /// A store on disk.
+    Store(StoreWork),
 }
 
 /// How to make a block.
@@ -58,7 +60,7 @@ const fn sized(params: Params, txs: usize) -> Params {
 }
 
 /// All rows, in the order in which they run.
-static ROWS: [Spec; 18] = [
+static ROWS: [Spec; 21] = [
     Spec {
         name: "mainnet/none",
         about: "mainnet blocks of 4 Mgas or more, nothing predicted",
@@ -137,6 +139,21 @@ static ROWS: [Spec; 18] = [
         about: "state roots after the mainnet blocks with witness, against one thread with scalar hashing",
         work: Work::State(StateWork::Witnesses),
     },
+    Spec {
+        name: "import/transfers",
+        about: "20 blocks of 10,000 plain transfers over 1,000,000 accounts, from raw bytes to durable",
+        work: Work::Store(StoreWork::Import(&plain_transfers::RECIPE)),
+    },
+    Spec {
+        name: "import/erc20",
+        about: "20 blocks of 10,000 transfers of one token over 1,000,000 accounts and holders, likewise",
+        work: Work::Store(StoreWork::Import(&erc20::RECIPE)),
+    },
+    Spec {
+        name: "reads",
+        about: "200,000 accounts of 1,000,000 on disk, in no order, cache off, against raw MDBX get",
+        work: Work::Store(StoreWork::Reads),
+    },
 ];
 
 impl Spec {
@@ -146,6 +163,7 @@ impl Spec {
             Work::Mainnet(_) | Work::Worst | Work::Generated(_) => Scope::Execution,
             Work::Path(_) => Scope::Path,
             Work::State(_) => Scope::State,
+            Work::Store(_) => Scope::Store,
         }
     }
 }

@@ -29,6 +29,9 @@ pub(super) enum Scope {
     /// Hashing and tries alone.
     #[serde(rename = "state")]
     State,
+    /// A store on disk.
+    #[serde(rename = "store")]
+    Store,
 }
 
 impl Scope {
@@ -38,6 +41,7 @@ impl Scope {
             Self::Execution => "execution only: from recovered senders to receipts and state changes",
             Self::Path => "whole path: execution + receipts root + state root + senders",
             Self::State => "hashing and tries alone, against the rival that the row names",
+            Self::Store => "a store on disk, against the rival that the row names",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `laminar bench`: real and generated blocks, executed by lean sequential revm and by the executor in turn, and timed.
 //!
 //! Place in the flow: `catalog` names the rows, `case` makes their blocks, `runs` and `path` measure them, `figures` adds up,
-//! `report` and `table` print. `state` measures what needs no block.
+//! `report` and `table` print. `state` measures what needs no block, `store` what ends on disk.
 //! Invariant: a row with a figure is a row on whose every block both results were compared and equal; every other row says
 //! why it has none. It does not explain single blocks: `replay` does.
 
@@ -12,10 +12,12 @@ mod path;
 mod report;
 mod row;
 mod runs;
+mod sealed;
 mod series;
 mod simulate;
 mod simulate_report;
 mod state;
+mod store;
 mod table;
 
 use crate::{
@@ -32,6 +34,9 @@ use std::{
 
 /// Where the archives are, if nobody says: beside the repository.
 const DATA: &str = "../shared/data";
+
+/// Accounts of a store, if nobody says.
+const ACCOUNTS: usize = 1_000_000;
 
 /// Measure workloads and mainnet blocks against lean sequential revm.
 ///
@@ -54,6 +59,9 @@ pub(crate) struct Args {
     /// What generated rows know before their first transaction runs; mainnet rows say it in their names.
     #[arg(long, value_enum, default_value_t = Prediction::None)]
     predict: Prediction,
+    /// Accounts of the stores on disk that rows of the groups import and reads make, in the folder for temporary files.
+    #[arg(long, value_name = "N", default_value_t = ACCOUNTS, value_parser = parse_accounts)]
+    accounts: usize,
     /// Simulate so many cores instead, from times recorded on one, with the bounds beside them; blocks are also run on those that
     /// the machine has.
     #[arg(long, value_name = "CORES,...", value_delimiter = ',', value_parser = parse_cores, conflicts_with_all = ["threads", "predict", "list"])]
@@ -71,7 +79,8 @@ impl Args {
         let threads = self.threads.and_then(|threads| NonZeroUsize::new(threads.into()));
         let flags = Flags { threads, executor: ExecutorMode::Auto, predict: self.predict };
         let data = || env::var_os("LAMINAR_DATA").map_or_else(|| DATA.into(), PathBuf::from);
-        Setup { flags, passes: self.repeat.get(), data: self.data.clone().unwrap_or_else(data) }
+        let (passes, data) = (self.repeat.get(), self.data.clone().unwrap_or_else(data));
+        Setup { flags, passes, data, accounts: self.accounts }
     }
 }
 
@@ -121,6 +130,15 @@ fn simulate_rows(
         }?;
     }
     Ok(ended)
+}
+
+/// Accounts that a store's rows can have.
+fn parse_accounts(text: &str) -> Result<usize, String> {
+    const ACCOUNTS_MAX: usize = 100_000_000;
+    match text.parse() {
+        Ok(accounts @ 1..=ACCOUNTS_MAX) => Ok(accounts),
+        _ => Err(format!("expected a number from 1 to {ACCOUNTS_MAX}")),
+    }
 }
 
 /// Cores that can be simulated: each is a thread.

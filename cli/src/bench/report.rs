@@ -96,7 +96,7 @@ impl Report {
             let available = match spec.work {
                 Work::Mainnet(_) | Work::Worst => has_archive,
                 Work::State(work) => work.is_available(&setup.data),
-                Work::Generated(_) | Work::Path(_) => true,
+                Work::Generated(_) | Work::Path(_) | Work::Store(_) => true,
             };
             let Spec { name, about, .. } = *spec;
             match self.form {

@@ -11,6 +11,7 @@ use super::{
     report::Progress,
     runs::{Measured, Runner},
     state::{self, StateFigures},
+    store,
 };
 use crate::{
     ending::{Ended, one_line},
@@ -32,6 +33,8 @@ pub(super) struct Setup {
     pub(super) passes: u32,
     /// Folder of the archives.
     pub(super) data: PathBuf,
+    /// Accounts of a store on disk.
+    pub(super) accounts: usize,
 }
 
 /// Why a row has no figures.
@@ -93,7 +96,7 @@ fn name(predict: Prediction) -> &'static str {
 pub(super) enum Shown {
     /// Of blocks.
     Blocks(Box<Figures>),
-    /// Of hashing and tries alone.
+    /// Of hashing and tries alone, or of a store.
     State(StateFigures),
 }
 
@@ -110,13 +113,14 @@ pub(super) fn measure(
     progress.start(spec.name);
     match &spec.work {
         Work::State(work) => state::measure(setup, *work).map(Shown::State),
+        Work::Store(work) => store::measure(setup, *work).map(Shown::State),
         work => measure_blocks(setup, work, mainnet, progress).map(Box::new).map(Shown::Blocks),
     }
 }
 
 fn measure_blocks(setup: &Setup, work: &Work, mainnet: &mut Mainnet, progress: &Progress) -> Result<Figures, Trouble> {
     match work {
-        Work::State(_) => unreachable!("measured without blocks"),
+        Work::State(_) | Work::Store(_) => unreachable!("measured without blocks"),
         Work::Mainnet(predict) => {
             let is_long = |case: &&Case| case.block.header.gas_used >= GAS_MIN;
             let cases: Vec<_> = mainnet.cases()?.iter().filter(is_long).collect();

@@ -75,7 +75,7 @@ impl Simulator {
                 made = make(generated)?;
                 vec![&made]
             }
-            Work::Mainnet(_) | Work::Worst | Work::Path(_) | Work::State(_) => {
+            Work::Mainnet(_) | Work::Worst | Work::Path(_) | Work::State(_) | Work::Store(_) => {
                 return Err(Trouble::Skipped(NOT_SIMULATED.to_owned()));
             }
         };

@@ -1,4 +1,4 @@
-//! Hashing and state roots alone: the rows that execute no block while the clock runs.
+//! Hashing and state roots alone: the rows that execute no block and touch no file.
 //!
 //! Place in the flow: `row` measures through here, `table` prints.
 //! Invariant: both sides work in turn in this process and end at the same root or hash; the rival has one thread, and where it is
@@ -68,6 +68,9 @@ pub(super) struct StateFigures {
     /// Ours, of medians.
     #[serde(serialize_with = "rounded")]
     pub(super) ns_per_item: f64,
+    /// Ours, of medians.
+    #[serde(serialize_with = "rounded")]
+    pub(super) items_per_s: f64,
 }
 
 /// Who works.
@@ -135,15 +138,16 @@ pub(super) fn measure(setup: &Setup, work: StateWork) -> Result<StateFigures, Tr
         StateWork::Witnesses => witnesses(&mut turns, &archive(&setup.data))?,
     }
     let duel = Duel::new(turns.rival.iter(), turns.ours.iter());
-    Ok(StateFigures {
-        rival: work.rival(),
-        threads: setup.flags.threads().get(),
-        passes: setup.passes,
-        unit: work.unit(),
-        items: turns.items,
-        duel,
-        ns_per_item: duel.candidate.ms * 1e6 / turns.items as f64,
-    })
+    Ok(StateFigures::new(work.rival(), setup, work.unit(), turns.items, duel))
+}
+
+impl StateFigures {
+    /// What both sides took for so many items.
+    pub(super) fn new(rival: &'static str, setup: &Setup, unit: &'static str, items: usize, duel: Duel) -> Self {
+        let ns_per_item = duel.candidate.ms * 1e6 / items as f64;
+        let (threads, passes) = (setup.flags.threads().get(), setup.passes);
+        Self { rival, threads, passes, unit, items, duel, ns_per_item, items_per_s: 1e9 / ns_per_item }
+    }
 }
 
 /// Both sides in turn.

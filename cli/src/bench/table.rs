@@ -45,9 +45,9 @@ impl Columns<'_> {
 
 /// The name of the scope, and the titles of the columns.
 pub(super) fn head(scope: Scope) -> String {
-    if scope == Scope::State {
+    if matches!(scope, Scope::State | Scope::Store) {
         let titles = ["rival", "min", "ours", "min", "ratio", "best", "rival cpu", "ours cpu", "cpu"];
-        let titles = state_line("row", "rival", &titles, &["items", "ns each"]);
+        let titles = state_line("row", "rival", &titles, &["items", "ns each", "per s"]);
         return format!("{}\n{titles}", scope.about());
     }
     let titles = Columns {
@@ -92,16 +92,17 @@ fn blocks_row(name: &str, figures: &Figures) -> String {
 }
 
 fn state_row(name: &str, figures: &StateFigures) -> String {
-    let rates = [format!("{} {}s", figures.items, figures.unit), format!("{:.0}", figures.ns_per_item)];
+    let items = format!("{} {}s", figures.items, figures.unit);
+    let rates = [items, format!("{:.0}", figures.ns_per_item), format!("{:.0}", figures.items_per_s)];
     let (times, rates) = (times(&figures.duel), rates.each_ref().map(String::as_str));
     state_line(name, figures.rival, &times.each_ref().map(String::as_str), &rates)
 }
 
-fn state_line(name: &str, rival: &str, times: &[&str; 9], [items, each]: &[&str; 2]) -> String {
+fn state_line(name: &str, rival: &str, times: &[&str; 9], [items, each, rate]: &[&str; 3]) -> String {
     let [theirs, theirs_min, ours, ours_min, ratio, best, their_cpu, our_cpu, cpu] = times;
     format!(
         "{name:<20} {rival:<20} {theirs:>9} {theirs_min:>9} {ours:>9} {ours_min:>9} {ratio:>7} {best:>7} {their_cpu:>9} \
-         {our_cpu:>9} {cpu:>6} {items:>16} {each:>8}"
+         {our_cpu:>9} {cpu:>6} {items:>16} {each:>8} {rate:>9}"
     )
 }
 

@@ -11,14 +11,15 @@ use crate::{
     clock::Stopwatch,
     ending::{Ended, Verbosity, one_line},
     engine::{self, ExecutorMode, Flags, Prediction},
+    storage::CacheFlag,
 };
 use clap::builder::NonEmptyStringValueParser;
 use laminar_executor::{
-    ExecuteError,
+    Config, ExecuteError,
     pipeline::{ImportError, Importer, Progress as Done},
 };
 use laminar_fixtures::FixtureError;
-use laminar_state_db::{BlockRef, StoreOptions};
+use laminar_state_db::BlockRef;
 use progress::Progress;
 use serde_json::json;
 use source::Sources;
@@ -40,9 +41,8 @@ pub(crate) struct Args {
     /// Geth-style genesis file; or, for a store that is there, the name of a public network.
     #[arg(long, value_name = "FILE|NAME")]
     chain: String,
-    /// Bytes of the cache in front of the newest state.
-    #[arg(long, value_name = "BYTES", default_value_t = StoreOptions::default().cache_size_max)]
-    cache: usize,
+    #[command(flatten)]
+    cache: CacheFlag,
     /// Number of worker threads [default: all cores].
     #[arg(long, value_name = "N", value_parser = engine::parse_threads)]
     threads: Option<NonZeroUsize>,
@@ -62,10 +62,10 @@ pub(crate) fn run(args: &Args, verbosity: Verbosity) -> anyhow::Result<Ended> {
     let sources = Sources::new(args.files.clone())?;
     let flags = Flags { threads: args.threads, executor: args.executor, predict: Prediction::None };
     // The root of a large genesis uses them.
-    flags.start_threads()?;
+    flags.start_loops()?;
     let mut origin = chain::origin(&args.chain)?;
-    let executor = engine::executor(flags.config())?;
-    let options = StoreOptions { cache_size_max: args.cache, ..StoreOptions::default() };
+    let executor = engine::executor(Config { pins: false, ..flags.config() })?;
+    let options = args.cache.options();
     let store = origin.store(Path::new(&args.datadir), options)?;
     let mut progress = Progress::new(verbosity, sources.bytes(), sources.read());
     let mut done = Done { tip: store.tip(), ..Done::default() };

@@ -3,12 +3,12 @@
 //! Place in the flow: before the node is made.
 //! Invariant: a file that is no genesis, and a folder with another chain, are refused before anything listens.
 
-use crate::chain;
+use crate::{chain, storage::CacheFlag};
 use alloy_genesis::Genesis;
 use anyhow::Context;
 use clap::builder::{NonEmptyStringValueParser, TypedValueParser};
 use laminar_executor::BlockExecutor;
-use laminar_rpc_shim::node::{Node, Origin, StoreOptions};
+use laminar_rpc_shim::node::{Node, Origin};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -25,6 +25,8 @@ pub(crate) struct ChainFlags {
     /// Folder that keeps blocks and states; created if it holds none. Without it they are in memory and end with the process.
     #[arg(long, value_name = "DATA_DIR", value_parser = NonEmptyStringValueParser::new().map(PathBuf::from))]
     datadir: Option<PathBuf>,
+    #[command(flatten)]
+    cache: CacheFlag,
 }
 
 impl ChainFlags {
@@ -41,7 +43,7 @@ impl ChainFlags {
         let Some(dir) = &self.datadir else {
             return Ok(Node::in_memory(origin.context("--chain is missing")?, executor)?);
         };
-        Ok(Node::open(dir, StoreOptions::default(), origin, executor)?)
+        Ok(Node::open(dir, self.cache.options(), origin, executor)?)
     }
 
     /// The folder that keeps the chain, if there is one.

@@ -110,6 +110,8 @@ fn open_mdbx(dir: &Path, options: &StoreOptions) -> Result<Environment, StoreErr
     }
     builder.open(dir).map_err(|error| match error {
         MdbxError::Busy => StoreError::Locked { dir: dir.to_owned() },
+        // Whoever made the file was killed before its first page was there.
+        MdbxError::NoData => StoreError::NotFound { dir: dir.to_owned() },
         error => database_error("open", error),
     })
 }

@@ -169,7 +169,13 @@ fn a_store_whose_first_commit_died_is_made_again() {
     let dir = tempfile::tempdir().expect("a folder");
     let env = super::env::Env::create(dir.path(), &options()).expect("makes the tables");
     drop(env);
-    assert!(matches!(Store::open(dir.path(), options()), Err(StoreError::NotFound { .. })));
+    let read_only = StoreOptions { access: Access::ReadOnly, ..options() };
+    for options in [read_only, options()] {
+        assert!(matches!(Store::open(dir.path(), options), Err(StoreError::NotFound { .. })));
+        // A file without its first page is no more than one without tables.
+        std::fs::write(dir.path().join("mdbx.dat"), []).expect("writes");
+        assert!(matches!(Store::open(dir.path(), options), Err(StoreError::NotFound { .. })));
+    }
     Store::create(dir.path(), options(), genesis(), block(0)).expect("creates");
 }
 

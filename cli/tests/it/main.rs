@@ -7,7 +7,6 @@
 
 mod bad_input;
 mod command;
-mod crash;
 mod data;
 mod db;
 mod follow;

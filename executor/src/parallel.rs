@@ -12,7 +12,7 @@ use crate::{
     error::ExecuteError,
     execute::Instance,
     merge::{Committer, Surroundings, Taken},
-    mv_memory::MvMemory,
+    mv_memory::{MvMemory, Revoked},
     outcome::{Fallback, Path, SpanKind, Stats},
     partition::Plan,
     predict::{Declared, Promises},
@@ -22,7 +22,6 @@ use crate::{
     types::TxIndex,
     validate::is_outdated,
 };
-use alloy_primitives::map::AddressSet;
 use delivered::{Delivered, Origin, Rare};
 use laminar_state_db::Account;
 use revm::DatabaseRef;
@@ -88,7 +87,7 @@ impl<'a, DB: DatabaseRef + Sync> Steps for Job<'a, DB> {
         }
         let (attempt, span) =
             self.clock.span(worker.worker, index, SpanKind::Execute, || worker.instance.speculate(index));
-        let mut revoked = AddressSet::default();
+        let mut revoked = Revoked::default();
         let replaced = match &attempt {
             Attempt::Simulation(run) => self.memory.publish(index, run),
             Attempt::Transfer(transfer) => u32::from(self.was_promised(index, transfer)),
@@ -198,7 +197,7 @@ impl<'a, DB: DatabaseRef + Sync> Job<'a, DB> {
 
     /// Takes back what was published of a transaction before its run, where the run, `attempt`, does not do it too. It
     /// `replaced` so many versions.
-    fn take_back(&self, index: TxIndex, replaced: u32, attempt: &Attempt, revoked: &mut AddressSet) {
+    fn take_back(&self, index: TxIndex, replaced: u32, attempt: &Attempt, revoked: &mut Revoked) {
         if let Some(promises) = &self.promises {
             promises.take_back(self.memory, index, replaced, attempt, revoked);
         }
@@ -221,7 +220,7 @@ impl<'a, DB: DatabaseRef + Sync> Job<'a, DB> {
 
     /// What stands for the run of a transaction that is not run ahead: what was promised of it is taken back.
     fn without_run(&self, index: TxIndex) -> Delivered {
-        let mut revoked = AddressSet::default();
+        let mut revoked = Revoked::default();
         self.take_back(index, 0, &Attempt::Refused, &mut revoked);
         let rare = (!revoked.is_empty()).then(|| Box::new(Rare { revoked, ..Rare::default() }));
         Delivered { attempt: Attempt::Refused, origin: Origin::Skipped, rare }

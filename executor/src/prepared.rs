@@ -8,14 +8,13 @@ use crate::{
     effects::{Attempt, Simulation},
     error::ExecuteError,
     execute::TRANSFER_GAS,
-    mv_memory::MvMemory,
+    mv_memory::{MvMemory, Revoked},
     partition::{ConflictGraph, GraphBuilder, Plan},
     predict::Promises,
     schedule::{Election, Pool},
     sync::Mutex,
     types::TxIndex,
 };
-use alloy_primitives::map::AddressSet;
 
 /// Simulations below which one thread publishes them sooner than others would come to help.
 const PUBLISHED_ALONE_MAX: usize = 64;
@@ -93,7 +92,7 @@ impl Prepared {
     pub(crate) fn without_graph(self, start: TxIndex) -> Self {
         for (at, run) in self.published.iter().enumerate() {
             if let Some(run) = run {
-                self.memory.revoke(TxIndex::from_usize(at), run, None, &mut AddressSet::default());
+                self.memory.revoke(TxIndex::from_usize(at), run, None, &mut Revoked::default());
             }
         }
         let has_attempt: Vec<_> = self.ready.iter().map(Option::is_some).collect();

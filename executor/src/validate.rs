@@ -8,17 +8,16 @@
 //! by value, so every branch on them is the same. A balance that is not exact was only compared with amounts, and the rule
 //! says for which balances those comparisons come out the same ([`crate::read_set`]). Existence and emptiness decide gas
 //! (EIP-161, EIP-150) and are compared always. What is absent from the committed prefix is the parent's, which is what the
-//! run was told too, unless it was told something that was published and later taken back: those accounts are in `revoked`.
+//! run was told too, unless it was told something that was published and later taken back: those locations are in `revoked`.
 
 use crate::{
     block_state::{BlockState, SlotNow, slot_now},
     effects::{AccountAccess, Fate, Simulation, SlotAccess},
     location::Location,
-    mv_memory::MvMemory,
+    mv_memory::{Doubts, MvMemory, Revoked},
     read_set::NonceRule,
     types::TxIndex,
 };
-use alloy_primitives::{Address, map::AddressSet};
 use laminar_state_db::{Account, AccountChange};
 
 /// The answer of [`validate`].
@@ -30,14 +29,14 @@ pub enum Verdict {
     Stale(Location),
 }
 
-/// Checks `run` against the committed prefix. `revoked` are accounts of which some published version was taken back.
-pub fn validate(run: &Simulation, state: &BlockState, revoked: &AddressSet) -> Verdict {
+/// Checks `run` against the committed prefix. `revoked` are locations of which some published version was taken back.
+pub fn validate(run: &Simulation, state: &BlockState, revoked: &Revoked) -> Verdict {
     for (access, slots) in run.iter() {
-        let doubtful = is_doubtful(revoked, &access.address);
+        let doubts = revoked.of(&access.address);
         let stale = match state.change(&access.address) {
-            None => unchanged_is_stale(access, doubtful),
+            None => unchanged_is_stale(access, slots, doubts),
             Some(change) => {
-                account_is_stale(access, change.after).or_else(|| slot_is_stale(access, slots, change, doubtful))
+                account_is_stale(access, change.after).or_else(|| slot_is_stale(access, slots, change, doubts))
             }
         };
         if let Some(location) = stale {
@@ -48,12 +47,17 @@ pub fn validate(run: &Simulation, state: &BlockState, revoked: &AddressSet) -> V
 }
 
 /// An account that the block has not written so far.
-fn unchanged_is_stale(access: &AccountAccess, doubtful: bool) -> Option<Location> {
+fn unchanged_is_stale(access: &AccountAccess, slots: &[SlotAccess], doubts: Option<&Doubts>) -> Option<Location> {
     if access.nonce == NonceRule::Assumed {
         // The state did not have the nonce of the transaction, and nobody changed it since.
         return Some(Location::Nonce(access.address));
     }
-    doubtful.then_some(Location::Code(access.address))
+    let doubts = doubts?;
+    if doubts.account() {
+        return Some(Location::Code(access.address));
+    }
+    let stale = slots.iter().find(|access| doubts.slot(&access.slot));
+    stale.map(|slot| Location::Slot(access.address, slot.slot))
 }
 
 fn account_is_stale(access: &AccountAccess, now: Option<Account>) -> Option<Location> {
@@ -76,7 +80,7 @@ fn slot_is_stale(
     access: &AccountAccess,
     slots: &[SlotAccess],
     change: &AccountChange,
-    doubtful: bool,
+    doubts: Option<&Doubts>,
 ) -> Option<Location> {
     if access.fate == Fate::Created {
         // A created account starts with empty storage; its slots were never read from the state.
@@ -84,7 +88,7 @@ fn slot_is_stale(
     }
     let stale = slots.iter().find(|access| match slot_now(change, &access.slot) {
         SlotNow::Value(value) => value != access.seen,
-        SlotNow::Parent => doubtful,
+        SlotNow::Parent => doubts.is_some_and(|doubts| doubts.slot(&access.slot)),
     });
     stale.map(|slot| Location::Slot(access.address, slot.slot))
 }
@@ -102,17 +106,11 @@ pub(crate) fn is_outdated(run: &Simulation, memory: &MvMemory, index: TxIndex) -
     })
 }
 
-/// Whether the parent's value of `address` may have been replaced in what workers saw by something later taken back.
-pub(crate) fn is_doubtful(revoked: &AddressSet, address: &Address) -> bool {
-    // An empty set answers without hashing.
-    revoked.contains(address)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{block_state::write_slot, read_set::BalanceRule};
-    use alloy_primitives::U256;
+    use alloy_primitives::{Address, U256};
 
     const SUBJECT: Address = Address::repeat_byte(7);
 
@@ -146,7 +144,7 @@ mod tests {
         let run =
             Simulation { accounts: vec![AccountAccess { slots_end: 1, ..access }], slots, ..Simulation::default() };
         let want = want.map_or(Verdict::Holds, Verdict::Stale);
-        assert_eq!(validate(&run, &state, &AddressSet::default()), want);
+        assert_eq!(validate(&run, &state, &Revoked::default()), want);
     }
 
     #[test]
@@ -177,8 +175,9 @@ mod tests {
         let state = BlockState::default();
         let run = |access| Simulation { accounts: vec![access], ..Simulation::default() };
         let seen = read(Some(account(1, 50)));
-        let none = AddressSet::default();
-        let revoked: AddressSet = [SUBJECT].into_iter().collect();
+        let none = Revoked::default();
+        let mut revoked = Revoked::default();
+        revoked.insert_account(SUBJECT);
         assert_eq!(validate(&run(seen.clone()), &state, &none), Verdict::Holds);
         assert_eq!(validate(&run(seen.clone()), &state, &revoked), Verdict::Stale(Location::Code(SUBJECT)));
         let assumed = AccountAccess { nonce: NonceRule::Assumed, ..seen };
@@ -195,6 +194,6 @@ mod tests {
         let access = AccountAccess { slots_end: 1, ..read(parent) };
         let run = Simulation { accounts: vec![access], slots, ..Simulation::default() };
         let want = Verdict::Stale(Location::Slot(SUBJECT, U256::from(3)));
-        assert_eq!(validate(&run, &state, &AddressSet::default()), want);
+        assert_eq!(validate(&run, &state, &Revoked::default()), want);
     }
 }

@@ -16,14 +16,14 @@ use crate::{
     error::ExecuteError,
     execute::{self, Amounts, Instance, TRANSFER_GAS},
     location::Location,
-    mv_memory::MvMemory,
+    mv_memory::{Doubts, MvMemory, Revoked},
     rule::Rule,
     types::{Receipt, TxIndex},
-    validate::{Verdict, is_doubtful, validate},
+    validate::{Verdict, validate},
 };
 use access_list::AccessListBuilder;
 use alloy_eip7928::BlockAccessList;
-use alloy_primitives::{Address, U256, map::AddressSet};
+use alloy_primitives::{Address, U256};
 use fold::Ledger;
 use laminar_state_db::{Account, BlockChanges};
 use revm::{DatabaseRef, context_interface::Transaction as _, primitives::hardfork::SpecId};
@@ -65,7 +65,7 @@ pub(crate) struct Committer {
     beneficiary: Option<Account>,
     /// Fees not yet added to the beneficiary, because nobody looked at it since; `None` if it was not touched either.
     unpaid: Option<U256>,
-    revoked: AddressSet,
+    revoked: Revoked,
     transfers: u64,
 }
 
@@ -121,7 +121,7 @@ impl Committer {
             blob_gas_used: 0,
             beneficiary: execute::parent_account(around.parent, block.block_env.beneficiary)?,
             unpaid: None,
-            revoked: AddressSet::default(),
+            revoked: Revoked::default(),
             transfers: 0,
         })
     }
@@ -136,9 +136,9 @@ impl Committer {
         self.gas_used
     }
 
-    /// Adds accounts whose published versions were taken back while runs were under way.
-    pub(crate) fn revoke(&mut self, accounts: AddressSet) {
-        self.revoked.extend(accounts);
+    /// Adds what was taken back while runs were under way.
+    pub(crate) fn revoke(&mut self, revoked: Revoked) {
+        self.revoked.extend(revoked);
     }
 
     /// Commits the next transaction from `attempt`, running it again if it does not hold. `memory` is told what a second run
@@ -262,8 +262,8 @@ impl Committer {
     /// Whether an end of the transfer may have been told to the worker as something that was taken back since.
     fn transfer_is_doubtful(&self, block: &PreparedBlock, index: TxIndex) -> bool {
         let tx = &block.txs[index.as_usize()];
-        let doubtful =
-            |address: &Address| is_doubtful(&self.revoked, address) && self.ledger.state.account(address).is_none();
+        let taken_back = |address| self.revoked.of(address).is_some_and(Doubts::account);
+        let doubtful = |address| taken_back(address) && self.ledger.state.account(address).is_none();
         doubtful(&tx.caller) || tx.kind.to().is_some_and(doubtful)
     }
 

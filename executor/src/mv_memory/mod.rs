@@ -9,6 +9,7 @@
 //! ([`crate::read_set`]), so the parent's values serve as well; the few exact readers run again in block order.
 
 mod filter;
+mod revoked;
 
 use crate::{
     effects::{AccountAccess, Fate, Simulation, SlotAccess},
@@ -17,12 +18,13 @@ use crate::{
 };
 use alloy_primitives::{
     Address, B256, U256,
-    map::{AddressSet, B256Map, DefaultHashBuilder},
+    map::{B256Map, DefaultHashBuilder},
 };
 use filter::Filter;
 use hashbrown::HashTable;
 use laminar_state_db::Account;
 use revm::bytecode::Bytecode;
+pub use revoked::{Doubts, Revoked};
 use smallvec::SmallVec;
 use std::hash::BuildHasher;
 
@@ -172,20 +174,23 @@ impl MvMemory {
         replaced
     }
 
-    /// Takes back what an earlier run of `index` published and `now` does not overwrite. Gives the accounts concerned:
+    /// Takes back what an earlier run of `index` published and `now` does not overwrite. Gives the locations concerned:
     /// whoever read them may have read what never was.
-    pub fn revoke(&self, index: TxIndex, earlier: &Simulation, now: Option<&Simulation>, revoked: &mut AddressSet) {
+    pub fn revoke(&self, index: TxIndex, earlier: &Simulation, now: Option<&Simulation>, revoked: &mut Revoked) {
         for (access, slots) in earlier.iter() {
             let kept = now.and_then(|now| now.iter().find(|(kept, _)| kept.address == access.address));
             if is_published(access) && !kept.is_some_and(|(kept, _)| is_published(kept)) {
                 self.remove_account(index, &access.address);
-                revoked.insert(access.address);
+                revoked.insert_account(access.address);
+            }
+            if clears_storage(access) && !kept.is_some_and(|(kept, _)| clears_storage(kept)) {
+                revoked.insert_storage(access.address);
             }
             for slot in slots.iter().filter(|slot| slot.after != slot.seen) {
                 let written = |other: &SlotAccess| other.slot == slot.slot && other.after != other.seen;
                 if !kept.is_some_and(|(_, kept)| kept.iter().any(written)) {
                     self.remove_slot(index, &access.address, &slot.slot);
-                    revoked.insert(access.address);
+                    revoked.insert_slot(access.address, slot.slot);
                 }
             }
         }
@@ -219,8 +224,7 @@ impl MvMemory {
 
     fn publish_account(&self, index: TxIndex, access: &AccountAccess) -> bool {
         let account = (access.fate != Fate::Destroyed && !access.after.is_empty()).then_some(access.after);
-        let storage_cleared = matches!(access.fate, Fate::Destroyed | Fate::Created);
-        self.set_version(index, access.address, AccountVersion { account, storage_cleared })
+        self.set_version(index, access.address, AccountVersion { account, storage_cleared: clears_storage(access) })
     }
 
     fn set_version(&self, index: TxIndex, address: Address, version: AccountVersion) -> bool {
@@ -295,6 +299,11 @@ pub(crate) fn is_published(access: &AccountAccess) -> bool {
             changed && (access.seen.is_none() || seen.has_code() || access.after.has_code())
         }
     }
+}
+
+/// Whether the account's slots are zero after the run, but for those that it wrote.
+const fn clears_storage(access: &AccountAccess) -> bool {
+    matches!(access.fate, Fate::Destroyed | Fate::Created)
 }
 
 fn newest_below<T>(versions: &Versions<T>, reader: TxIndex) -> Option<&(TxIndex, T)> {

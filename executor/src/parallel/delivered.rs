@@ -3,8 +3,7 @@
 //! Place in the flow: made by the steps of a block, kept in its slot, taken by the one who merges, or by who looks at it again.
 //! Invariant: with a run travels everything that was taken back for it, so that merge knows it before anyone who saw it.
 
-use crate::{effects::Attempt, outcome::Span};
-use alloy_primitives::map::AddressSet;
+use crate::{effects::Attempt, mv_memory::Revoked, outcome::Span};
 
 /// Where a delivered attempt came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +28,8 @@ pub(super) struct Delivered {
 /// What few runs have beside their result.
 #[derive(Debug, Default)]
 pub(super) struct Rare {
-    /// Accounts whose published versions this run took back.
-    pub(super) revoked: AddressSet,
+    /// What was taken back of what the transaction had published.
+    pub(super) revoked: Revoked,
     /// When it was run ahead.
     pub(super) spans: Vec<Span>,
     /// Runs of the schedule before this one, thrown away because something was published since.

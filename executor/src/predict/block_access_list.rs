@@ -9,14 +9,14 @@ use crate::{
     effects::{AccountAccess, Attempt, Fate, SlotAccess},
     error::ExecuteError,
     execute::parent_account,
-    mv_memory::{MvMemory, is_published},
+    mv_memory::{MvMemory, Revoked, is_published},
     read_set::{BalanceRule, NonceRule},
     schedule::{Election, Pool},
     sync::{AtomicU32, Mutex, Ordering},
     types::TxIndex,
 };
 use alloy_eip7928::{AccountChanges, BlockAccessIndex, BlockAccessList};
-use alloy_primitives::{Address, Bytes, U256, map::AddressSet};
+use alloy_primitives::{Address, Bytes, U256};
 use laminar_state_db::Account;
 use revm::{DatabaseRef, bytecode::Bytecode, primitives::KECCAK_EMPTY};
 use std::{collections::BTreeMap, sync::OnceLock};
@@ -75,14 +75,14 @@ impl Promises {
     }
 
     /// Takes back what was promised of `index` and `attempt`, its run, does not do; `met` versions were published over.
-    /// Gives the accounts concerned to `revoked`.
+    /// Gives the locations concerned to `revoked`.
     pub(crate) fn take_back(
         &self,
         memory: &MvMemory,
         index: TxIndex,
         met: u32,
         attempt: &Attempt,
-        revoked: &mut AddressSet,
+        revoked: &mut Revoked,
     ) {
         // ORDER: Relaxed. Written before the workers were started on the block.
         if self.counts[index.as_usize()].load(Ordering::Relaxed) == met {
@@ -94,9 +94,7 @@ impl Promises {
                 Attempt::Simulation(run) => run.iter().find(|(access, _)| access.address == changes.address),
                 Attempt::Transfer(_) | Attempt::Refused => None,
             };
-            if withdraw(memory, index, changes, kept) {
-                revoked.insert(changes.address);
-            }
+            withdraw(memory, index, changes, kept, revoked);
         }
     }
 
@@ -164,23 +162,26 @@ impl Promises {
 }
 
 /// Removes the versions of one account that `index` was promised to leave, except those that its run, `kept`, leaves too.
-/// Whether there were any.
 fn withdraw(
     memory: &MvMemory,
     index: TxIndex,
     changes: &AccountChanges,
     kept: Option<(&AccountAccess, &[SlotAccess])>,
-) -> bool {
+    revoked: &mut Revoked,
+) {
     let (access, slots) = kept.unzip();
-    let mut any = !access.is_some_and(is_published) && memory.remove_account(index, &changes.address);
+    if !access.is_some_and(is_published) && memory.remove_account(index, &changes.address) {
+        revoked.insert_account(changes.address);
+    }
     for promised in &changes.storage_changes {
         let slot = promised.slot;
         let at_index =
             promised.changes.iter().any(|change| tx_index(change.block_access_index) == Some(index.as_usize()));
         let is_kept = slots.into_iter().flatten().any(|kept| kept.slot == slot && kept.after != kept.seen);
-        any |= at_index && !is_kept && memory.remove_slot(index, &changes.address, &slot);
+        if at_index && !is_kept && memory.remove_slot(index, &changes.address, &slot) {
+            revoked.insert_slot(changes.address, slot);
+        }
     }
-    any
 }
 
 /// The position of the transaction with a block access index; zero is before all transactions.

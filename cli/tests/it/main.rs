@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod command;
+mod crash;
 mod data;
 mod db;
 mod follow;

@@ -11,7 +11,7 @@ use crate::{
     effects::{Attempt, Simulation, Transfer},
     error::ExecuteError,
     execute::Instance,
-    merge::{Committer, Surroundings, Taken},
+    merge::{Committer, Source, Surroundings, Taken},
     mv_memory::{MvMemory, Revoked},
     outcome::{Fallback, Path, SpanKind, Stats},
     partition::Plan,
@@ -148,7 +148,8 @@ impl<'a, DB: DatabaseRef + Sync> Job<'a, DB> {
         writer.committer.revoke(revoked);
         let block = self.around.block;
         let (taken, second) = self.clock.span(worker.worker, index, SpanKind::Reexecute, || {
-            writer.committer.commit(&mut worker.instance, block, Some(self.memory), attempt)
+            let source = if origin == Origin::Before { Source::Parent } else { Source::Published };
+            writer.committer.commit(&mut worker.instance, block, Some(self.memory), attempt, source)
         });
         let taken = taken?;
         let stats = &mut writer.stats;
@@ -343,7 +344,7 @@ pub(crate) fn run_rest<DB: DatabaseRef>(
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         let mut instance = Instance::new(around.block, around.parent, &memory);
         while committer.next().as_usize() < around.block.txs.len() && goes_on(committer.gas_used()) {
-            committer.commit(&mut instance, around.block, None, Attempt::Refused)?;
+            committer.commit(&mut instance, around.block, None, Attempt::Refused, Source::Parent)?;
         }
         Ok(committer)
     }));

@@ -29,10 +29,11 @@ pub enum Verdict {
     Stale(Location),
 }
 
-/// Checks `run` against the committed prefix. `revoked` are locations of which some published version was taken back.
-pub fn validate(run: &Simulation, state: &BlockState, revoked: &Revoked) -> Verdict {
+/// Checks `run` against the committed prefix. `revoked` are locations of which some published version was taken back; `None` for
+/// a run that saw the parent alone.
+pub fn validate(run: &Simulation, state: &BlockState, revoked: Option<&Revoked>) -> Verdict {
     for (access, slots) in run.iter() {
-        let doubts = revoked.of(&access.address);
+        let doubts = revoked.and_then(|revoked| revoked.of(&access.address));
         let stale = match state.change(&access.address) {
             None => unchanged_is_stale(access, slots, doubts),
             Some(change) => {
@@ -144,7 +145,7 @@ mod tests {
         let run =
             Simulation { accounts: vec![AccountAccess { slots_end: 1, ..access }], slots, ..Simulation::default() };
         let want = want.map_or(Verdict::Holds, Verdict::Stale);
-        assert_eq!(validate(&run, &state, &Revoked::default()), want);
+        assert_eq!(validate(&run, &state, Some(&Revoked::default())), want);
     }
 
     #[test]
@@ -178,10 +179,11 @@ mod tests {
         let none = Revoked::default();
         let mut revoked = Revoked::default();
         revoked.insert_account(SUBJECT);
-        assert_eq!(validate(&run(seen.clone()), &state, &none), Verdict::Holds);
-        assert_eq!(validate(&run(seen.clone()), &state, &revoked), Verdict::Stale(Location::Code(SUBJECT)));
+        assert_eq!(validate(&run(seen.clone()), &state, Some(&none)), Verdict::Holds);
+        assert_eq!(validate(&run(seen.clone()), &state, Some(&revoked)), Verdict::Stale(Location::Code(SUBJECT)));
+        assert_eq!(validate(&run(seen.clone()), &state, None), Verdict::Holds);
         let assumed = AccountAccess { nonce: NonceRule::Assumed, ..seen };
-        assert_eq!(validate(&run(assumed), &state, &none), Verdict::Stale(Location::Nonce(SUBJECT)));
+        assert_eq!(validate(&run(assumed), &state, Some(&none)), Verdict::Stale(Location::Nonce(SUBJECT)));
     }
 
     #[test]
@@ -194,6 +196,6 @@ mod tests {
         let access = AccountAccess { slots_end: 1, ..read(parent) };
         let run = Simulation { accounts: vec![access], slots, ..Simulation::default() };
         let want = Verdict::Stale(Location::Slot(SUBJECT, U256::from(3)));
-        assert_eq!(validate(&run, &state, &Revoked::default()), want);
+        assert_eq!(validate(&run, &state, Some(&Revoked::default())), want);
     }
 }

@@ -40,6 +40,15 @@ pub(crate) enum Taken {
     LeftOut,
 }
 
+/// Who told a run its values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// The parent alone, before the block began: nothing that was taken back since.
+    Parent,
+    /// The parent, and what others had published.
+    Published,
+}
+
 /// What an invalid transaction means for the block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Invalid {
@@ -141,8 +150,8 @@ impl Committer {
         self.revoked.extend(revoked);
     }
 
-    /// Commits the next transaction from `attempt`, running it again if it does not hold. `memory` is told what a second run
-    /// changes, for those who run ahead.
+    /// Commits the next transaction from `attempt`, which was told its values by `source`, running it again if it does not
+    /// hold. `memory` is told what a second run changes, for those who run ahead.
     ///
     /// # Errors
     /// The transaction is invalid and the block was given, or a read failed. Nothing was written.
@@ -152,6 +161,7 @@ impl Committer {
         block: &PreparedBlock,
         memory: Option<&MvMemory>,
         attempt: Attempt,
+        source: Source,
     ) -> Result<Taken, ExecuteError> {
         let index = self.next();
         if let Err(error) = self.admit(block, index) {
@@ -160,12 +170,12 @@ impl Committer {
         }
         let (stale, at) = match attempt {
             Attempt::Transfer(transfer) => {
-                if !self.transfer_is_doubtful(block, index) && self.try_fold_transfer(block, index, &transfer) {
+                if !self.transfer_is_doubtful(block, index, source) && self.try_fold_transfer(block, index, &transfer) {
                     return Ok(Taken::AsDelivered);
                 }
                 (None, Some(Location::Balance(block.txs[index.as_usize()].caller)))
             }
-            Attempt::Simulation(run) => match self.validate(block, &run) {
+            Attempt::Simulation(run) => match self.validate(block, &run, source) {
                 Verdict::Holds => {
                     self.fold(block, index, run, instance);
                     return Ok(Taken::AsDelivered);
@@ -260,7 +270,10 @@ impl Committer {
     }
 
     /// Whether an end of the transfer may have been told to the worker as something that was taken back since.
-    fn transfer_is_doubtful(&self, block: &PreparedBlock, index: TxIndex) -> bool {
+    fn transfer_is_doubtful(&self, block: &PreparedBlock, index: TxIndex, source: Source) -> bool {
+        if source == Source::Parent {
+            return false;
+        }
         let tx = &block.txs[index.as_usize()];
         let taken_back = |address| self.revoked.of(address).is_some_and(Doubts::account);
         let doubtful = |address| taken_back(address) && self.ledger.state.account(address).is_none();
@@ -341,12 +354,13 @@ impl Committer {
         }
     }
 
-    fn validate(&mut self, block: &PreparedBlock, run: &Simulation) -> Verdict {
+    fn validate(&mut self, block: &PreparedBlock, run: &Simulation, source: Source) -> Verdict {
         let beneficiary = block.block_env.beneficiary;
         if run.accounts.iter().any(|access| access.address == beneficiary) {
             self.settle(block);
         }
-        validate(run, &self.ledger.state, &self.revoked)
+        let revoked = (source == Source::Published).then_some(&self.revoked);
+        validate(run, &self.ledger.state, revoked)
     }
 
     /// The rules before the transactions see the block through this.

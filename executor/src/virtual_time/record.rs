@@ -9,7 +9,7 @@ use crate::{
     env::PreparedBlock,
     error::ExecuteError,
     execute::{Instance, TRANSFER_GAS},
-    merge::{Committer, Invalid, Surroundings, Taken},
+    merge::{Committer, Invalid, Source, Surroundings, Taken},
     mv_memory::MvMemory,
     partition::{ConflictGraph, GraphBuilder},
     system_calls,
@@ -95,7 +95,7 @@ fn one_tx<DB: DatabaseRef>(
         Attempt::Refused => graph.push_independent(prepared.txs[index.as_usize()].gas_limit),
     }
     let start = Instant::now();
-    let taken = committer.commit(instance, prepared, Some(memory), attempt)?;
+    let taken = committer.commit(instance, prepared, Some(memory), attempt, Source::Published)?;
     Ok(Recorded { run, commit: nanos(start), runs_again: matches!(taken, Taken::RunAgain(_)) })
 }
 

@@ -146,7 +146,7 @@ impl BlockExecutor {
         let path = self.path(prepared.block_env.gas_limit, prepared, &knowledge);
         let (mut committer, stats) = self.run(path, around, committer, knowledge, clock)?;
         let receipts = committer.take_receipts();
-        Ok(outcome(prepared, committer, receipts, Requests::default(), stats))
+        Ok(outcome(committer, receipts, Requests::default(), stats))
     }
 
     /// Simulates every transaction of the block alone on `parent`, the state after the block's parent: what a mempool
@@ -323,17 +323,11 @@ fn finish<DB: DatabaseRef>(
         let mut state = committer.after_transactions(around);
         system_calls::after_transactions(&around.block.rules, block, &receipts, &mut state)?
     };
-    Ok(outcome(around.block, committer, receipts, requests, stats))
+    Ok(outcome(committer, receipts, requests, stats))
 }
 
-fn outcome(
-    block: &PreparedBlock,
-    committer: Committer,
-    receipts: Vec<Receipt>,
-    requests: Requests,
-    mut stats: Stats,
-) -> Outcome {
-    let committed = committer.finish(block);
+fn outcome(committer: Committer, receipts: Vec<Receipt>, requests: Requests, mut stats: Stats) -> Outcome {
+    let committed = committer.finish();
     stats.transfers = committed.transfers;
     Outcome {
         receipts,

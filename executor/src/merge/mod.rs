@@ -6,15 +6,17 @@
 //! It starts no threads and takes no locks; whoever owns it is the one who merges.
 
 mod access_list;
+mod beneficiary;
 mod fold;
 mod system;
+mod terms;
 
 use crate::{
     block_state::BlockState,
-    effects::{Attempt, Fate, Simulation, Transfer, TxResult},
+    effects::{AccountAccess, Attempt, Fate, Simulation, Transfer, TxResult},
     env::PreparedBlock,
     error::ExecuteError,
-    execute::{self, Amounts, Instance, TRANSFER_GAS},
+    execute::{Amounts, Instance, TRANSFER_GAS},
     location::Location,
     mv_memory::{Doubts, MvMemory, Revoked},
     rule::Rule,
@@ -23,40 +25,13 @@ use crate::{
 };
 use access_list::AccessListBuilder;
 use alloy_eip7928::BlockAccessList;
-use alloy_primitives::{Address, U256};
+use alloy_primitives::U256;
+use beneficiary::Beneficiary;
 use fold::Ledger;
-use laminar_state_db::{Account, BlockChanges};
+use laminar_state_db::BlockChanges;
 use revm::{DatabaseRef, context_interface::Transaction as _, primitives::hardfork::SpecId};
 pub(crate) use system::SystemView;
-
-/// How a delivered run was taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Taken {
-    /// It held.
-    AsDelivered,
-    /// It did not hold, for the location that was found first, or there was none: the transaction ran on the committed prefix.
-    RunAgain(Option<Location>),
-    /// The transaction is not valid here, and the block is one in the making: it was left out.
-    LeftOut,
-}
-
-/// Who told a run its values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
-    /// The parent alone, before the block began: nothing that was taken back since.
-    Parent,
-    /// The parent, and what others had published.
-    Published,
-}
-
-/// What an invalid transaction means for the block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Invalid {
-    /// The block was given, so it is invalid.
-    EndsBlock,
-    /// The block is being built: the transaction is left out, with the rule that it breaks.
-    IsLeftOut,
-}
+pub(crate) use terms::{Invalid, Source, Taken};
 
 /// The one who writes: the committed prefix and everything that grows with it.
 #[derive(Debug)]
@@ -70,10 +45,7 @@ pub(crate) struct Committer {
     receipts: Vec<Receipt>,
     gas_used: u64,
     blob_gas_used: u64,
-    /// The beneficiary in the parent state; read once, so that fees need no read.
-    beneficiary: Option<Account>,
-    /// Fees not yet added to the beneficiary, because nobody looked at it since; `None` if it was not touched either.
-    unpaid: Option<U256>,
+    beneficiary: Beneficiary,
     revoked: Revoked,
     transfers: u64,
 }
@@ -128,8 +100,7 @@ impl Committer {
             receipts: Vec::with_capacity(block.txs.len()),
             gas_used: 0,
             blob_gas_used: 0,
-            beneficiary: execute::parent_account(around.parent, block.block_env.beneficiary)?,
-            unpaid: None,
+            beneficiary: Beneficiary::of(around)?,
             revoked: Revoked::default(),
             transfers: 0,
         })
@@ -175,7 +146,7 @@ impl Committer {
                 }
                 (None, Some(Location::Balance(block.txs[index.as_usize()].caller)))
             }
-            Attempt::Simulation(run) => match self.validate(block, &run, source) {
+            Attempt::Simulation(run) => match self.validate(&run, source) {
                 Verdict::Holds => {
                     self.fold(block, index, run, instance);
                     return Ok(Taken::AsDelivered);
@@ -229,7 +200,7 @@ impl Committer {
         stale: Option<&Simulation>,
     ) -> Result<(), ExecuteError> {
         let index = self.next();
-        self.settle(block);
+        self.beneficiary.settle(&mut self.ledger);
         match instance.run_on(&mut self.ledger.state, index)? {
             Attempt::Simulation(run) => {
                 if let Some(memory) = memory {
@@ -284,8 +255,8 @@ impl Committer {
     fn try_fold_transfer(&mut self, block: &PreparedBlock, index: TxIndex, transfer: &Transfer) -> bool {
         let tx = &block.txs[index.as_usize()];
         // It can spend what it earned. What it is given here and what it is owed add up in any order.
-        if tx.caller == block.block_env.beneficiary {
-            self.settle(block);
+        if self.beneficiary.is(&tx.caller) {
+            self.beneficiary.settle(&mut self.ledger);
         }
         let amounts = Amounts::of(tx, block.block_env.basefee, block.cfg_env.spec);
         if !self.ledger.try_fold_transfer(self.step(), tx, transfer, &amounts) {
@@ -306,16 +277,15 @@ impl Committer {
     ) {
         self.ledger.fold(self.step(), &run);
         // CONSENSUS: the fee is paid before accounts that self-destructed are removed, so it goes with a beneficiary that did.
-        let beneficiary = block.block_env.beneficiary;
-        let burnt = run.accounts.iter().any(|access| access.address == beneficiary && access.fate == Fate::Destroyed);
+        let is_burnt = |access: &AccountAccess| access.fate == Fate::Destroyed && self.beneficiary.is(&access.address);
+        let burnt = run.accounts.iter().any(is_burnt);
         self.finish_tx(block, index, std::mem::take(&mut run.result), (!burnt).then_some(run.fee_wei));
         instance.recycle(run);
     }
 
     fn finish_tx(&mut self, block: &PreparedBlock, index: TxIndex, result: TxResult, fee_wei: Option<U256>) {
-        let beneficiary = block.block_env.beneficiary;
         if let Some(fee) = fee_wei {
-            self.pay(self.step(), beneficiary, fee);
+            self.beneficiary.pay(&mut self.ledger, self.included + 1, fee);
         }
         self.included += 1;
         self.gas_used += result.gas_used;
@@ -328,36 +298,9 @@ impl Committer {
         });
     }
 
-    /// CONSENSUS: a fee of zero touches the beneficiary: without EIP-161 that creates it, with EIP-161 it removes it if it is
-    /// empty, and otherwise it is an access without a change (EIP-7928).
-    fn pay(&mut self, step: u64, beneficiary: Address, fee: U256) {
-        if fee.is_zero() && self.ledger.clears_empty && self.unpaid.is_none() {
-            let now = self.ledger.state.account(&beneficiary).unwrap_or(self.beneficiary);
-            if !now.is_some_and(|account| account.is_empty()) {
-                if let Some(list) = &mut self.ledger.access_list {
-                    list.touch(beneficiary);
-                }
-                return;
-            }
-        }
-        if self.ledger.access_list.is_some() {
-            self.ledger.credit(step, beneficiary, self.beneficiary, fee);
-        } else {
-            self.unpaid = Some(self.unpaid.unwrap_or_default().saturating_add(fee));
-        }
-    }
-
-    /// Adds the fees that were put off: the beneficiary is about to be looked at.
-    fn settle(&mut self, block: &PreparedBlock) {
-        if let Some(fees) = self.unpaid.take() {
-            self.ledger.credit(0, block.block_env.beneficiary, self.beneficiary, fees);
-        }
-    }
-
-    fn validate(&mut self, block: &PreparedBlock, run: &Simulation, source: Source) -> Verdict {
-        let beneficiary = block.block_env.beneficiary;
-        if run.accounts.iter().any(|access| access.address == beneficiary) {
-            self.settle(block);
+    fn validate(&mut self, run: &Simulation, source: Source) -> Verdict {
+        if run.accounts.iter().any(|access| self.beneficiary.is(&access.address)) {
+            self.beneficiary.settle(&mut self.ledger);
         }
         let revoked = (source == Source::Published).then_some(&self.revoked);
         validate(run, &self.ledger.state, revoked)
@@ -370,7 +313,7 @@ impl Committer {
 
     /// The rules after the transactions see the block through this.
     pub(crate) fn after_transactions<'a, DB>(&'a mut self, around: Surroundings<'a, DB>) -> SystemView<'a, DB> {
-        self.settle(around.block);
+        self.beneficiary.settle(&mut self.ledger);
         let step = self.step();
         SystemView { committer: self, around, step }
     }
@@ -391,8 +334,8 @@ impl Committer {
     }
 
     /// Ends the block.
-    pub(crate) fn finish(mut self, block: &PreparedBlock) -> Committed {
-        self.settle(block);
+    pub(crate) fn finish(mut self) -> Committed {
+        self.beneficiary.settle(&mut self.ledger);
         Committed {
             gas_used: self.gas_used,
             blob_gas_used: self.blob_gas_used,

@@ -10,6 +10,7 @@
 
 mod filter;
 mod revoked;
+mod versions;
 
 use crate::{
     effects::{AccountAccess, Fate, Simulation, SlotAccess},
@@ -25,17 +26,14 @@ use hashbrown::HashTable;
 use laminar_state_db::Account;
 use revm::bytecode::Bytecode;
 pub use revoked::{Doubts, Revoked};
-use smallvec::SmallVec;
 use std::hash::BuildHasher;
+use versions::Versions;
 
 /// Shards of the table; a power of two, well above any worker count.
 const SHARDS: usize = 64;
 
 /// Locations that a transaction is expected to publish.
 const LOCATIONS_PER_TX: usize = 8;
-
-/// The versions of one key in ascending order of transaction index.
-type Versions<T> = SmallVec<[(TxIndex, T); 1]>;
 
 /// An account as one transaction leaves it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +118,7 @@ impl MvMemory {
         }
         let shard = self.shard(hash).lock();
         let entry = shard.accounts.find(hash, |entry| entry.key == *address)?;
-        newest_below(&entry.versions, reader).map(|(_, version)| version.account)
+        entry.versions.newest_below(reader).map(|(_, version)| version.account)
     }
 
     /// The slot as the newest transaction below `reader` left it; `None` if none of them published it.
@@ -131,7 +129,7 @@ impl MvMemory {
         let written = self.filter.may_contain(hash).then(|| {
             let shard = self.shard(hash).lock();
             let entry = shard.slots.find(hash, |entry| entry.key.0 == *address && entry.key.1 == *slot)?;
-            newest_below(&entry.versions, reader).copied()
+            entry.versions.newest_below(reader).copied()
         });
         match (written.flatten(), cleared) {
             (Some((writer, value)), Some(clearer)) if writer >= clearer => Some(value),
@@ -208,8 +206,8 @@ impl MvMemory {
             let mut shard = self.shard(hash).lock();
             let rehash = |entry: &Entry<(Address, U256), U256>| self.hasher.hash_one((&entry.key.0, &entry.key.1));
             let found = shard.slots.entry(hash, |entry| entry.key == (address, slot), rehash);
-            let entry = found.or_insert_with(|| Entry { key: (address, slot), versions: SmallVec::new() });
-            set_version(&mut entry.into_mut().versions, index, value)
+            let entry = found.or_insert_with(|| Entry { key: (address, slot), versions: Versions::default() });
+            entry.into_mut().versions.set(index, value)
         };
         self.filter.insert(hash);
         replaced
@@ -233,8 +231,8 @@ impl MvMemory {
             let mut shard = self.shard(hash).lock();
             let rehash = |entry: &Entry<Address, AccountVersion>| self.hasher.hash_one(entry.key);
             let found = shard.accounts.entry(hash, |entry| entry.key == address, rehash);
-            let entry = found.or_insert_with(|| Entry { key: address, versions: SmallVec::new() });
-            set_version(&mut entry.into_mut().versions, index, version)
+            let entry = found.or_insert_with(|| Entry { key: address, versions: Versions::default() });
+            entry.into_mut().versions.set(index, version)
         };
         if version.storage_cleared {
             // ORDER: Relaxed, see `slot`.
@@ -249,7 +247,7 @@ impl MvMemory {
         let hash = self.hasher.hash_one(address);
         let mut shard = self.shard(hash).lock();
         let entry = shard.accounts.find_mut(hash, |entry| entry.key == *address);
-        entry.is_some_and(|entry| remove_version(&mut entry.versions, index))
+        entry.is_some_and(|entry| entry.versions.remove(index))
     }
 
     /// Takes back a slot as `index` left it. True if it was published.
@@ -257,7 +255,7 @@ impl MvMemory {
         let hash = self.hasher.hash_one((address, slot));
         let mut shard = self.shard(hash).lock();
         let entry = shard.slots.find_mut(hash, |entry| entry.key == (*address, *slot));
-        entry.is_some_and(|entry| remove_version(&mut entry.versions, index))
+        entry.is_some_and(|entry| entry.versions.remove(index))
     }
 
     /// Whether `index` is published to leave an account like this.
@@ -304,30 +302,6 @@ pub(crate) fn is_published(access: &AccountAccess) -> bool {
 /// Whether the account's slots are zero after the run, but for those that it wrote.
 const fn clears_storage(access: &AccountAccess) -> bool {
     matches!(access.fate, Fate::Destroyed | Fate::Created)
-}
-
-fn newest_below<T>(versions: &Versions<T>, reader: TxIndex) -> Option<&(TxIndex, T)> {
-    versions.iter().rev().find(|(index, _)| *index < reader)
-}
-
-/// True if a version of `index` was replaced.
-fn set_version<T>(versions: &mut Versions<T>, index: TxIndex, value: T) -> bool {
-    match versions.iter().rposition(|(at, _)| *at <= index) {
-        Some(at) if versions[at].0 == index => {
-            versions[at].1 = value;
-            return true;
-        }
-        Some(at) => versions.insert(at + 1, (index, value)),
-        None => versions.insert(0, (index, value)),
-    }
-    false
-}
-
-/// True if there was a version of `index`.
-fn remove_version<T>(versions: &mut Versions<T>, index: TxIndex) -> bool {
-    let before = versions.len();
-    versions.retain(|(at, _)| *at != index);
-    versions.len() < before
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ fn one_pass<DB: DatabaseRef>(block: &Block, prepared: &PreparedBlock, parent: &D
     let start = Instant::now();
     let receipts = committer.take_receipts();
     system_calls::after_transactions(rules, block, &receipts, &mut committer.after_transactions(around))?;
-    drop(committer.finish(prepared));
+    drop(committer.finish());
     spent += nanos(start);
     Ok(Times { txs, around: spent, graph: graph.finish() })
 }

@@ -3,12 +3,14 @@
 //! Place in the flow: started by a fork choice with attributes, ended by `engine_getPayload`; the block builder is behind
 //! [`BuildPayload`].
 //! Invariant: a process has a payload from its first moment on (without transactions), and only ever replaces it by one that is
-//! worth more. What was given out does not change any more. At most [`PROCESSES_MAX`] processes are kept; the oldest goes first.
+//! worth more. Whoever asks gets what came before the question, as far as building it takes no longer than a call may wait. What
+//! was given out does not change any more. At most [`PROCESSES_MAX`] processes are kept; the oldest goes first.
 //! It does not: know forks or versions (`attributes`, `envelope`), or choose transactions (the builder).
 //!
 //! ```text
 //! start ─ empty payload ─► running ─ build ─► better? keep ─ wait for news ─► build ...
-//!                             └─ asked for, too old, or pushed out ─► ended (the payload stays until pushed out)
+//!                             ├─ asked for ─ news? build once more ─► ended (the payload stays until pushed out)
+//!                             └─ too old, or pushed out ─► ended
 //! ```
 
 use super::envelope::BuiltPayload;
@@ -34,6 +36,9 @@ const NEWS_EVERY: Duration = Duration::from_millis(100);
 
 /// How long a call waits for the first payload with transactions; a call may take a second.
 const FIRST_BUILD_WAIT_MAX: Duration = Duration::from_millis(500);
+
+/// How long a call waits for a payload with the last news, where there is one already.
+const LAST_BUILD_WAIT_MAX: Duration = Duration::from_millis(200);
 
 /// What goes into a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,11 +80,23 @@ struct Process {
     changed: Condvar,
 }
 
+/// What is wished of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    /// Payloads that are worth more.
+    More,
+    /// One more, if there are news; somebody waits for it.
+    TheLast,
+    Nothing,
+}
+
 #[derive(Debug)]
 struct State {
     best: Arc<BuiltPayload>,
     /// Whether a build with transactions was tried.
     is_tried: bool,
+    /// Somebody waits for the payload.
+    is_asked: bool,
     is_ended: bool,
 }
 
@@ -103,7 +120,7 @@ impl BuildProcesses {
             return Ok(());
         }
         let best = Arc::new(self.builder.build(&parent, &attributes, Contents::Empty)?);
-        let state = Mutex::new(State { best, is_tried: false, is_ended: false });
+        let state = Mutex::new(State { best, is_tried: false, is_asked: false, is_ended: false });
         let process = Arc::new(Process { state, changed: Condvar::new() });
         let (improved, builder) = (Arc::clone(&process), Arc::clone(&self.builder));
         let worker = thread::Builder::new().name("laminar-build".to_owned());
@@ -142,6 +159,7 @@ impl Process {
         let _guard = EndGuard(self);
         let end = Instant::now() + IMPROVED_FOR;
         let mut has_news = builder.watch();
+        let mut wish = Wish::More;
         loop {
             match builder.build(parent, attributes, Contents::Pool) {
                 Ok(built) => self.offer(built),
@@ -151,7 +169,11 @@ impl Process {
                 }
             }
             loop {
-                if self.wait_for_end(NEWS_EVERY) || Instant::now() >= end {
+                if wish != Wish::More {
+                    return;
+                }
+                wish = self.wait(NEWS_EVERY);
+                if wish == Wish::Nothing || Instant::now() >= end {
                     return;
                 }
                 if has_news() {
@@ -172,17 +194,23 @@ impl Process {
         self.changed.notify_all();
     }
 
-    /// Whether the process ended within `time`.
-    fn wait_for_end(&self, time: Duration) -> bool {
+    /// What is wished of the process after `time`, or before, if that changes.
+    fn wait(&self, time: Duration) -> Wish {
         let mut state = self.state.lock();
-        self.changed.wait_while_for(&mut state, |state| !state.is_ended, time);
-        state.is_ended
+        self.changed.wait_while_for(&mut state, |state| !state.is_asked && !state.is_ended, time);
+        match &*state {
+            State { is_ended: true, .. } => Wish::Nothing,
+            State { is_asked: true, .. } => Wish::TheLast,
+            _ => Wish::More,
+        }
     }
 
     fn finish(&self) -> Arc<BuiltPayload> {
         let mut state = self.state.lock();
-        let is_first_build_missing = |state: &mut State| !state.is_tried && !state.is_ended;
-        self.changed.wait_while_for(&mut state, is_first_build_missing, FIRST_BUILD_WAIT_MAX);
+        state.is_asked = true;
+        self.changed.notify_all();
+        let wait = if state.is_tried { LAST_BUILD_WAIT_MAX } else { FIRST_BUILD_WAIT_MAX };
+        self.changed.wait_while_for(&mut state, |state| !state.is_ended, wait);
         state.is_ended = true;
         self.changed.notify_all();
         Arc::clone(&state.best)

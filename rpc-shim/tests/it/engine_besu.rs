@@ -24,9 +24,8 @@ const OTHER_CODES: [(&str, i64, &str); 2] = [
 ];
 
 /// Cases that are played, but whose answer is not compared: end of the path, and why.
-const NOT_COMPARED: [(&str, &str); 3] = [
+const NOT_COMPARED: [(&str, &str); 2] = [
     ("osaka/test-cases/13_osaka_send_raw_blob-v0.json", "sidecars with blob proofs are not taken from Osaka on"),
-    ("osaka/test-cases/20_osaka_getPayloadV5.json", "holds the transaction of case 13"),
     ("cancun/test-cases/block-production/11_cancun_tx_count.json", "Besu's own method"),
 ];
 
@@ -115,5 +114,5 @@ fn play(fork: &str, files: &BTreeMap<String, Vec<u8>>) -> usize {
 fn besu_cases_pass_over_http() {
     let Some(files) = files("engine-besu") else { return };
     let forks = ["paris", "cancun", "prague", "osaka"];
-    assert_eq!(forks.map(|fork| play(fork, &files)), [9, 6, 17, 20]);
+    assert_eq!(forks.map(|fork| play(fork, &files)), [9, 6, 17, 21]);
 }

@@ -160,3 +160,10 @@ pub enum Attempt {
     /// yet: merge runs it again on the committed state, and only that answer counts.
     Refused,
 }
+
+impl Attempt {
+    /// The run through the interpreter, if it is one.
+    pub fn simulation(&self) -> Option<&Simulation> {
+        if let Self::Simulation(run) = self { Some(run) } else { None }
+    }
+}

@@ -52,6 +52,16 @@ pub enum Path {
     Parallel,
 }
 
+impl Path {
+    /// In reports: `sequential` or `parallel`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sequential => "sequential",
+            Self::Parallel => "parallel",
+        }
+    }
+}
+
 /// Why transactions ran one after the other although the block was to run in parallel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Fallback {

@@ -13,7 +13,7 @@ use crate::{
     execute::Instance,
     merge::{Committer, Source, Surroundings, Taken},
     mv_memory::{MvMemory, Revoked},
-    outcome::{Fallback, Path, SpanKind, Stats},
+    outcome::{Fallback, Path, Span, SpanKind, Stats},
     partition::Plan,
     predict::{Declared, Promises},
     prepared::Prepared,
@@ -85,8 +85,7 @@ impl<'a, DB: DatabaseRef + Sync> Steps for Job<'a, DB> {
         if self.adapts && self.groups.is_hopeless(index) {
             return self.without_run(index);
         }
-        let (attempt, span) =
-            self.clock.span(worker.worker, index, SpanKind::Execute, || worker.instance.speculate(index));
+        let (attempt, span) = self.run_ahead(worker, index);
         let mut revoked = Revoked::default();
         let replaced = match &attempt {
             Attempt::Simulation(run) => self.memory.publish(index, run),
@@ -125,7 +124,7 @@ impl<'a, DB: DatabaseRef + Sync> Steps for Job<'a, DB> {
     ) -> ControlFlow<(), bool> {
         match self.commit_one(worker, writer, index, delivered) {
             Ok(_) if self.adapts && writer.contention.is_high() => ControlFlow::Break(()),
-            Ok(taken) => ControlFlow::Continue(matches!(taken, Taken::RunAgain(_))),
+            Ok(again) => ControlFlow::Continue(again),
             Err(error) => {
                 writer.error = Some(error);
                 ControlFlow::Break(())
@@ -135,13 +134,14 @@ impl<'a, DB: DatabaseRef + Sync> Steps for Job<'a, DB> {
 }
 
 impl<'a, DB: DatabaseRef + Sync> Job<'a, DB> {
+    /// Commits the next transaction and counts; true if it was run again for that.
     fn commit_one(
         &self,
         worker: &mut Worker<'a, DB>,
         writer: &mut Writer,
         index: TxIndex,
         delivered: Delivered,
-    ) -> Result<Taken, ExecuteError> {
+    ) -> Result<bool, ExecuteError> {
         let Delivered { attempt, origin, rare } = delivered;
         let Rare { revoked, spans, thrown_away } = rare.map(|rare| *rare).unwrap_or_default();
         let has_result = !matches!(attempt, Attempt::Refused);
@@ -174,20 +174,25 @@ impl<'a, DB: DatabaseRef + Sync> Job<'a, DB> {
             writer.contention.note(again);
             self.groups.note(index, again);
         }
-        Ok(taken)
+        Ok(again)
+    }
+
+    /// Runs a transaction ahead of the committed prefix; nothing of it is published yet. With the time that it took, if that
+    /// is kept.
+    fn run_ahead(&self, worker: &mut Worker<'a, DB>, index: TxIndex) -> (Attempt, Option<Span>) {
+        self.clock.span(worker.worker, index, SpanKind::Execute, || worker.instance.speculate(index))
     }
 
     /// Runs a transaction once more, ahead of the committed prefix, in place of what is `outdated`.
     fn run_anew(&self, worker: &mut Worker<'a, DB>, index: TxIndex, outdated: Delivered) -> Delivered {
-        let (attempt, span) =
-            self.clock.span(worker.worker, index, SpanKind::Execute, || worker.instance.speculate(index));
+        let (attempt, span) = self.run_ahead(worker, index);
         let mut rare = outdated.rare.unwrap_or_default();
         rare.spans.extend(span);
-        if let Attempt::Simulation(run) = &attempt {
+        let now = attempt.simulation();
+        if let Some(run) = now {
             self.memory.publish(index, run);
         }
         if let Attempt::Simulation(earlier) = outdated.attempt {
-            let now = if let Attempt::Simulation(run) = &attempt { Some(&**run) } else { None };
             self.memory.revoke(index, &earlier, now, &mut rare.revoked);
             rare.thrown_away += u64::from(outdated.origin == Origin::Run);
             worker.instance.recycle(earlier);
@@ -205,8 +210,7 @@ impl<'a, DB: DatabaseRef + Sync> Job<'a, DB> {
         if let Some(published) = self.published.get(index.as_usize())
             && let Some(published) = published.lock().take()
         {
-            let run = if let Attempt::Simulation(run) = attempt { Some(&**run) } else { None };
-            self.memory.revoke(index, &published, run, revoked);
+            self.memory.revoke(index, &published, attempt.simulation(), revoked);
         }
     }
 

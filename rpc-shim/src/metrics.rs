@@ -7,7 +7,7 @@ use crate::{
     node::{BlockRecord, Node},
     pool::Pool,
 };
-use laminar_executor::{Path, Stats};
+use laminar_executor::Stats;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use std::{
     io,
@@ -62,7 +62,7 @@ impl Stopwatch {
 
 /// Notes an executed block.
 pub(crate) fn executed(gas_used: u64, txs: usize, took: Duration, stats: &Stats) {
-    let path = if stats.path == Path::Parallel { "parallel" } else { "sequential" };
+    let path = stats.path.name();
     counter!("laminar_blocks_executed_total", "path" => path).increment(1);
     counter!("laminar_gas_executed_total").increment(gas_used);
     counter!("laminar_transactions_executed_total").increment(txs as u64);

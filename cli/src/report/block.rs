@@ -3,7 +3,7 @@
 //! Place in the flow: filled by replay, printed by the tables and files beside this one.
 //! Invariant: what was not measured or cannot be known is `null`, never zero or `false`.
 
-use laminar_executor::{Path, Stats};
+use laminar_executor::Stats;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 use std::fmt;
 
@@ -125,10 +125,7 @@ impl BlockReport {
 
     /// The path that the executor took, if it ran.
     pub(crate) fn mode(&self) -> Option<&'static str> {
-        self.is_executed().then_some(match self.stats.path {
-            Path::Sequential => "sequential",
-            Path::Parallel => "parallel",
-        })
+        self.is_executed().then_some(self.stats.path.name())
     }
 }
 

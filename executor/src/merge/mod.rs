@@ -136,8 +136,7 @@ impl Committer {
     ) -> Result<Taken, ExecuteError> {
         let index = self.next();
         if let Err(error) = self.admit(block, index) {
-            let published = if let Attempt::Simulation(run) = attempt { Some(run) } else { None };
-            return self.leave_out(index, error, memory, published.as_deref());
+            return self.leave_out(index, error, memory, attempt.simulation());
         }
         let (stale, at) = match attempt {
             Attempt::Transfer(transfer) => {
@@ -242,11 +241,9 @@ impl Committer {
 
     /// Whether an end of the transfer may have been told to the worker as something that was taken back since.
     fn transfer_is_doubtful(&self, block: &PreparedBlock, index: TxIndex, source: Source) -> bool {
-        if source == Source::Parent {
-            return false;
-        }
+        let Some(revoked) = self.revoked_for(source) else { return false };
         let tx = &block.txs[index.as_usize()];
-        let taken_back = |address| self.revoked.of(address).is_some_and(Doubts::account);
+        let taken_back = |address| revoked.of(address).is_some_and(Doubts::account);
         let doubtful = |address| taken_back(address) && self.ledger.state.account(address).is_none();
         doubtful(&tx.caller) || tx.kind.to().is_some_and(doubtful)
     }
@@ -285,7 +282,8 @@ impl Committer {
 
     fn finish_tx(&mut self, block: &PreparedBlock, index: TxIndex, result: TxResult, fee_wei: Option<U256>) {
         if let Some(fee) = fee_wei {
-            self.beneficiary.pay(&mut self.ledger, self.included + 1, fee);
+            let step = self.step();
+            self.beneficiary.pay(&mut self.ledger, step, fee);
         }
         self.included += 1;
         self.gas_used += result.gas_used;
@@ -302,8 +300,12 @@ impl Committer {
         if run.accounts.iter().any(|access| self.beneficiary.is(&access.address)) {
             self.beneficiary.settle(&mut self.ledger);
         }
-        let revoked = (source == Source::Published).then_some(&self.revoked);
-        validate(run, &self.ledger.state, revoked)
+        validate(run, &self.ledger.state, self.revoked_for(source))
+    }
+
+    /// What a run that was told its values by `source` may have been told wrongly.
+    fn revoked_for(&self, source: Source) -> Option<&Revoked> {
+        (source == Source::Published).then_some(&self.revoked)
     }
 
     /// The rules before the transactions see the block through this.

@@ -31,45 +31,24 @@ impl Election {
     }
 }
 
-/// Runs that are to come and runs that are under way: what tells a worker that found nothing to do whether to leave.
+/// Transactions that nobody has started yet; at zero, a worker without a task may leave.
 #[derive(Debug)]
-pub(super) struct Outstanding {
-    unstarted: AtomicUsize,
-    unfinished: AtomicUsize,
-}
+pub(super) struct Unstarted(AtomicUsize);
 
-impl Outstanding {
-    /// So many runs to come.
+impl Unstarted {
     pub(super) fn new(count: usize) -> Self {
-        Self { unstarted: AtomicUsize::new(count), unfinished: AtomicUsize::new(count) }
+        Self(AtomicUsize::new(count))
     }
 
-    /// `count` of those to come are under way; true if they were the last.
+    /// Starts `count` of them; true if they were the last.
     pub(super) fn start(&self, count: usize) -> bool {
-        // ORDER: Relaxed, here and below. Counters; who leaves because of them leaves the work to others, and joining the
-        // workers publishes everything. A value too high only means another look.
-        self.unstarted.fetch_sub(count, Ordering::Relaxed) == count
+        // ORDER: Relaxed. A counter; who reads zero leaves, and joining the workers publishes everything.
+        self.0.fetch_sub(count, Ordering::Relaxed) == count
     }
 
-    /// One that was not to come is under way.
-    pub(super) fn start_another(&self) {
-        self.unfinished.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// One under way is done.
-    pub(super) fn finish(&self) {
-        self.unfinished.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// Whether none is to come.
-    pub(super) fn all_started(&self) -> bool {
-        self.unstarted.load(Ordering::Relaxed) == 0
-    }
-
-    /// Whether none is to come and, of `uncommitted` transactions, none is finished that a run under way could make stale.
-    pub(super) fn is_over(&self, uncommitted: usize) -> bool {
-        let unfinished = self.unfinished.load(Ordering::Relaxed);
-        self.all_started() && (unfinished == 0 || unfinished >= uncommitted)
+    pub(super) fn is_zero(&self) -> bool {
+        // ORDER: Relaxed, see `start`. A value too high only means another look.
+        self.0.load(Ordering::Relaxed) == 0
     }
 }
 
@@ -110,34 +89,56 @@ impl CommitCursor {
     }
 }
 
-/// Where idle workers look next at finished runs: positions below it were looked at since something below them was published.
+/// What idle workers need to look at finished runs again.
 #[derive(Debug)]
-pub(super) struct ReviewCursor(AtomicUsize);
+pub(super) struct Review {
+    /// Where they look next: positions below it were looked at since something below them was published.
+    next: AtomicUsize,
+    /// Runs that are to come or under way.
+    unfinished: AtomicUsize,
+}
 
-impl ReviewCursor {
-    /// Nothing to look at among `txs` transactions.
-    pub(super) fn new(txs: usize) -> Self {
-        Self(AtomicUsize::new(txs))
+impl Review {
+    /// Nothing to look at among `txs` transactions, `tasks` of which are to be run.
+    pub(super) fn new(txs: usize, tasks: usize) -> Self {
+        Self { next: AtomicUsize::new(txs), unfinished: AtomicUsize::new(tasks) }
     }
 
     /// Runs from `start` on may have become stale.
     pub(super) fn lower(&self, start: usize) {
-        // ORDER: Relaxed, also in `take`. A hint; what is looked at lies behind locks of its own.
-        if self.0.load(Ordering::Relaxed) > start {
-            self.0.fetch_min(start, Ordering::Relaxed);
+        // ORDER: Relaxed, here and below. Hints: what is looked at lies behind locks of its own, and who leaves because of a
+        // counter leaves the work to others.
+        if self.next.load(Ordering::Relaxed) > start {
+            self.next.fetch_min(start, Ordering::Relaxed);
         }
     }
 
     /// The next position from `start` on and below `end` to look at.
     pub(super) fn take(&self, start: usize, end: usize) -> Option<usize> {
-        let next = self.0.load(Ordering::Relaxed);
+        let next = self.next.load(Ordering::Relaxed);
         if next.max(start) >= end {
             return None;
         }
         if next < start {
-            self.0.fetch_max(start, Ordering::Relaxed);
+            self.next.fetch_max(start, Ordering::Relaxed);
         }
-        Some(self.0.fetch_add(1, Ordering::Relaxed)).filter(|at| *at < end)
+        Some(self.next.fetch_add(1, Ordering::Relaxed)).filter(|at| *at < end)
+    }
+
+    /// A finished run is under way again.
+    pub(super) fn start_another(&self) {
+        self.unfinished.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A run is done.
+    pub(super) fn finish(&self) {
+        self.unfinished.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether, of `uncommitted` transactions, none is finished that a run under way could make stale.
+    pub(super) fn is_over(&self, uncommitted: usize) -> bool {
+        let unfinished = self.unfinished.load(Ordering::Relaxed);
+        unfinished == 0 || unfinished >= uncommitted
     }
 }
 

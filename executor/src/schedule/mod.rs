@@ -25,7 +25,7 @@ use crate::{
 };
 pub use affinity::{cores, pin_to_core, unpin};
 pub(crate) use cursor::Election;
-use cursor::{Cancel, CommitCursor, Outstanding, ReviewCursor, Waiting};
+use cursor::{Cancel, CommitCursor, Review, Unstarted, Waiting};
 pub use pool::Pool;
 use std::{cmp::Reverse, collections::BinaryHeap, ops::ControlFlow};
 
@@ -114,11 +114,11 @@ pub(crate) struct Schedule<'a, S: Steps> {
     ready: Election,
     waiting: Vec<Waiting>,
     released: Mutex<BinaryHeap<(u64, Reverse<TxIndex>)>>,
-    outstanding: Outstanding,
+    unstarted: Unstarted,
     finished: Slots<S::Attempt>,
     committed: CommitCursor,
-    review: ReviewCursor,
-    reviews: bool,
+    /// None where there are too few workers for it.
+    review: Option<Review>,
     committer: Mutex<Option<S::Committer>>,
     cancel: Cancel,
 }
@@ -140,18 +140,17 @@ impl<'a, S: Steps> Schedule<'a, S> {
         committer: S::Committer,
         workers: usize,
     ) -> Self {
-        let review = ReviewCursor::new(finished.0.len());
+        let review = (workers >= REVIEWING_WORKERS_MIN).then(|| Review::new(finished.0.len(), plan.tasks()));
         Self {
             steps,
             plan,
             ready: Election::default(),
             waiting: plan.predecessors().iter().map(|count| Waiting::new(*count)).collect(),
             released: Mutex::default(),
-            outstanding: Outstanding::new(plan.tasks()),
+            unstarted: Unstarted::new(plan.tasks()),
             finished,
             committed: CommitCursor::new(start),
             review,
-            reviews: workers >= REVIEWING_WORKERS_MIN,
             committer: Mutex::new(Some(committer)),
             cancel: Cancel::new(),
         }
@@ -200,7 +199,7 @@ impl<'a, S: Steps> Schedule<'a, S> {
     }
 
     fn run(&self, state: &mut S::Worker, indices: &[TxIndex]) {
-        if !indices.is_empty() && self.outstanding.start(indices.len()) && !self.reviews {
+        if !indices.is_empty() && self.unstarted.start(indices.len()) && self.review.is_none() {
             self.steps.all_started();
         }
         for index in indices {
@@ -214,44 +213,38 @@ impl<'a, S: Steps> Schedule<'a, S> {
 
     /// Whether a worker that found nothing to do may leave.
     fn is_over(&self) -> bool {
-        if self.reviews {
-            self.outstanding.is_over(self.finished.0.len() - self.committed.get())
-        } else {
-            self.outstanding.all_started()
-        }
+        let uncommitted = || self.finished.0.len() - self.committed.get();
+        self.unstarted.is_zero() && self.review.as_ref().is_none_or(|review| review.is_over(uncommitted()))
     }
 
     /// Looks at one finished run again, where there is nothing to start; false if there is none.
     fn review_next(&self, state: &mut S::Worker) -> bool {
-        if !self.reviews {
-            return false;
-        }
+        let Some(review) = &self.review else { return false };
         // The next one to commit is looked at by who merges.
         let start = self.committed.get() + 1;
-        let Some(at) = self.review.take(start, self.finished.0.len()) else { return false };
+        let Some(at) = review.take(start, self.finished.0.len()) else { return false };
         let Some(attempt) = self.finished.0[at].lock().take() else { return true };
-        self.outstanding.start_another();
+        review.start_another();
         let (attempt, again) = self.steps.review(state, TxIndex::from_usize(at), attempt);
-        self.put(at, attempt);
+        *self.finished.0[at].lock() = Some(attempt);
+        review.finish();
         if again {
-            self.review.lower(at + 1);
+            review.lower(at + 1);
         }
         true
     }
 
     fn finish(&self, index: TxIndex, attempt: S::Attempt) {
-        self.put(index.as_usize(), attempt);
-        self.review.lower(index.as_usize());
+        *self.finished.0[index.as_usize()].lock() = Some(attempt);
+        if let Some(review) = &self.review {
+            review.finish();
+            review.lower(index.as_usize());
+        }
         for successor in self.plan.successors(index) {
             if self.waiting[successor.as_usize()].release() {
                 self.released.lock().push((self.plan.priority(*successor), Reverse(*successor)));
             }
         }
-    }
-
-    fn put(&self, at: usize, attempt: S::Attempt) {
-        *self.finished.0[at].lock() = Some(attempt);
-        self.outstanding.finish();
     }
 
     /// Commits what is finished, if nobody else is at it.
@@ -275,8 +268,8 @@ impl<'a, S: Steps> Schedule<'a, S> {
             let index = TxIndex::from_usize(next);
             let again = self.steps.commit(state, committer, index, attempt)?;
             self.committed.publish(TxIndex(index.0 + 1));
-            if again {
-                self.review.lower(next + 1);
+            if let Some(review) = self.review.as_ref().filter(|_| again) {
+                review.lower(next + 1);
             }
         }
     }

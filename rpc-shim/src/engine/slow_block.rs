@@ -104,7 +104,7 @@ fn misses(reads: u64) -> Value {
 fn parallel(record: &BlockRecord) -> Value {
     let Some(stats) = &record.stats else { return Value::Null };
     json!({
-        "path": format!("{:?}", stats.path).to_ascii_lowercase(),
+        "path": stats.path.name(),
         "workers": stats.workers,
         "incarnations": stats.incarnations,
         "adopted": stats.adopted,

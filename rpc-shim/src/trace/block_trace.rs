@@ -11,7 +11,7 @@ use super::replay::{ReplayBlock, prepare, replay};
 use crate::call::{CallError, Deadline};
 use alloy_primitives::{Address, B256, U256};
 use laminar_executor::{
-    BlockExecutor, Config, Knowledge, Mode, Path, Predict, Stats,
+    BlockExecutor, Config, Knowledge, Mode, Predict, Stats,
     outcome::{Span, SpanKind},
 };
 use revm::{
@@ -187,10 +187,7 @@ fn nanoseconds(time: std::time::Duration) -> u64 {
 
 fn run(stats: &Stats) -> Run {
     Run {
-        path: match stats.path {
-            Path::Sequential => "sequential",
-            Path::Parallel => "parallel",
-        },
+        path: stats.path.name(),
         workers: stats.workers,
         incarnations: stats.incarnations,
         adopted: stats.adopted,

@@ -26,6 +26,7 @@ use crate::{
 };
 use alloy_eip7928::BlockAccessList;
 use alloy_eips::eip7685::Requests;
+use alloy_primitives::{Address, U256};
 use revm::DatabaseRef;
 
 /// Gas beside plain transfers below which a block runs sequentially by choice: waking the workers costs more than they save.
@@ -52,6 +53,28 @@ pub enum Knowledge {
     Simulations(Simulations),
     /// Its access list (EIP-7928), delivered or from an earlier run.
     BlockAccessList(BlockAccessList),
+}
+
+impl Knowledge {
+    /// Calls `name` for what is said to be written: an account, or with its number a slot of it. Some may come twice.
+    pub fn for_each_written(&self, mut name: impl FnMut(Address, Option<U256>)) {
+        match self {
+            Self::Nothing => {}
+            Self::Simulations(simulations) => simulations.for_each_written(name),
+            Self::BlockAccessList(list) => {
+                for account in list {
+                    let is_changed = !account.balance_changes.is_empty()
+                        || !account.nonce_changes.is_empty()
+                        || !account.code_changes.is_empty()
+                        || !account.storage_changes.is_empty();
+                    if is_changed {
+                        name(account.address, None);
+                    }
+                    account.storage_changes.iter().for_each(|changes| name(account.address, Some(changes.slot)));
+                }
+            }
+        }
+    }
 }
 
 /// Executes blocks on a worker pool of its own.

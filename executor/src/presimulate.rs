@@ -6,7 +6,7 @@
 
 use crate::{
     clock::Clock,
-    effects::Attempt,
+    effects::{Attempt, Fate, Simulation},
     env::PreparedBlock,
     execute::{self, Instance},
     merge::Surroundings,
@@ -16,7 +16,7 @@ use crate::{
     sync::Mutex,
     types::TxIndex,
 };
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256, U256};
 use revm::{DatabaseRef, context::BlockEnv};
 
 /// Simulations on a state, one a transaction: what presimulation gives and what a mempool would keep.
@@ -36,6 +36,18 @@ impl Simulations {
     pub(crate) fn of(block: &PreparedBlock, attempts: Vec<Attempt>) -> Self {
         let PreparedBlock { parent_hash, block_env, .. } = block;
         Self { attempts, spans: Vec::new(), parent_hash: *parent_hash, block_env: block_env.clone() }
+    }
+
+    /// Calls `name` for what simulations through the interpreter wrote: an account, or with its number a slot of it.
+    pub(crate) fn for_each_written(&self, mut name: impl FnMut(Address, Option<U256>)) {
+        let runs = self.attempts.iter().filter_map(Attempt::simulation);
+        for (account, slots) in runs.flat_map(Simulation::iter) {
+            let written = slots.iter().filter(|slot| slot.after != slot.seen);
+            let count = written.map(|slot| name(account.address, Some(slot.slot))).count();
+            if count > 0 || account.fate != Fate::Read {
+                name(account.address, None);
+            }
+        }
     }
 
     /// Those that can be adopted on `parent` if their reads hold in the block; `None` if none can.

@@ -19,5 +19,7 @@ pub use changes::{Account, AccountChange, BlockChanges, SlotChange, SlotMap, Wip
 pub use disk::{Access, Maintenance, StoreOptions, StoreStats, TableStats, Verified};
 pub use keccak::{Dispatch, keccak256_batch, keccak256_batch_with};
 pub use memory::{MemoryState, MemoryStateError};
-pub use store::{AccountProof, BlockData, BlockRef, Note, SlotProof, StateView, Store, StoreError, TransactionPlace};
+pub use store::{
+    AccountProof, BlockData, BlockRef, Note, SlotProof, StateKey, StateView, Store, StoreError, TransactionPlace,
+};
 pub use witness::{TouchedKeys, WitnessError, WitnessState};

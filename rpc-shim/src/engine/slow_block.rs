@@ -66,7 +66,7 @@ fn describe(record: &BlockRecord, costs: &ImportCosts) -> Value {
             "storage": misses(reads(Reads::slots)),
             "code": misses(reads(Reads::codes)),
         },
-        "parallel": parallel(record),
+        "parallel": parallel(record, costs),
     })
 }
 
@@ -101,7 +101,7 @@ fn misses(reads: u64) -> Value {
     json!({ "hits": 0, "misses": reads, "hit_rate": 0.0 })
 }
 
-fn parallel(record: &BlockRecord) -> Value {
+fn parallel(record: &BlockRecord, costs: &ImportCosts) -> Value {
     let Some(stats) = &record.stats else { return Value::Null };
     json!({
         "path": stats.path.name(),
@@ -112,6 +112,8 @@ fn parallel(record: &BlockRecord) -> Value {
         "transfers": stats.transfers,
         "batches": stats.batches,
         "critical_path_gas": stats.critical_path_gas,
+        "root_ahead_ms": ms(costs.ahead),
+        "root_ahead_keys": costs.ahead_keys,
     })
 }
 

@@ -3,8 +3,9 @@
 //! Place in the flow: filled by `import` for whoever wants to know; the engine tells of slow blocks with it.
 //! Invariant: measuring changes nothing of an import. Reads are counted only where that was asked for.
 
-use super::{StateView, StoreError};
+use super::{StateView, StoreError, ahead::Naming};
 use alloy_primitives::{Address, B256, U256};
+use laminar_state_db::StateKey;
 use revm::{bytecode::Bytecode, database_interface::DatabaseRef, state::AccountInfo};
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
@@ -18,6 +19,10 @@ pub struct ImportCosts {
     pub check: Duration,
     /// The transactions, with what the rules do around them and what was known of the block before.
     pub execute: Duration,
+    /// What of the root was done beside execution, not part of [`Self::total`]: nodes of the tries that were read and decoded.
+    pub ahead: Duration,
+    /// For so many accounts and slots.
+    pub ahead_keys: u64,
     /// What execution gave against the header, the state root, and keeping the block.
     pub root: Duration,
     /// What execution read; none if that was not asked for.
@@ -79,14 +84,20 @@ impl Reads {
     }
 }
 
-/// A state whose reads may be counted.
-#[derive(Debug)]
-pub(super) struct Counted<'a> {
+/// A state whose reads may be counted, and are named to the root that begins beside execution.
+pub(super) struct Counted<'s, 'a> {
     pub(super) state: &'a StateView,
-    pub(super) reads: Option<&'a Reads>,
+    pub(super) reads: Option<&'s Reads>,
+    pub(super) naming: Option<Naming<'s, 'a>>,
 }
 
-impl Counted<'_> {
+impl Counted<'_, '_> {
+    fn name(&self, address: Address, slot: Option<U256>) {
+        if let Some(naming) = self.naming {
+            naming.name(StateKey { address, slot });
+        }
+    }
+
     fn timed<T>(&self, count: fn(&Reads) -> &AtomicU64, read: impl FnOnce(&StateView) -> T) -> T {
         let Some(reads) = self.reads else { return read(self.state) };
         let start = Instant::now();
@@ -96,10 +107,11 @@ impl Counted<'_> {
     }
 }
 
-impl DatabaseRef for Counted<'_> {
+impl DatabaseRef for Counted<'_, '_> {
     type Error = StoreError;
 
     fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, StoreError> {
+        self.name(address, None);
         self.timed(|reads| &reads.accounts, |state| state.basic_ref(address))
     }
 
@@ -113,6 +125,7 @@ impl DatabaseRef for Counted<'_> {
     }
 
     fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, StoreError> {
+        self.name(address, Some(slot));
         self.timed(|reads| &reads.slots, |state| state.storage_ref(address, slot))
     }
 

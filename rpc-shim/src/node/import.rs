@@ -5,8 +5,9 @@
 //! outcome, state root; the first broken rule is reported. Until the last check passed nothing is kept.
 
 use super::{
+    ahead::RootAhead,
     chain::Node,
-    costs::{Counted, ImportCosts, Reads},
+    costs::{Counted, ImportCosts},
     error::ImportError,
     record::BlockRecord,
 };
@@ -133,7 +134,7 @@ impl Node {
             return Ok(Imported::Known(hash));
         }
         let mut watch = Stopwatch::start();
-        let outcome = self.execute(&block, &checked, access_list.as_ref(), foresee, costs.reads.as_ref())?;
+        let outcome = self.execute(&block, &checked, access_list.as_ref(), foresee, costs)?;
         costs.execute = watch.lap(Stage::Execute);
         metrics::executed(outcome.gas_used, outcome.receipts.len(), costs.execute, &outcome.stats);
         check_results(&checked.rules, &block, &outcome, access_list.as_ref())
@@ -163,14 +164,14 @@ impl Node {
         steps::check(&self.spec, hash, block, parent, ancestor).map_err(|error| ImportError::of(hash, error))
     }
 
-    /// Executes on the parent's state.
+    /// Executes on the parent's state. Beside it the root begins.
     fn execute(
         &self,
         block: &Block,
         checked: &Checked,
         access_list: Option<&BlockAccessList>,
         foresee: impl FnOnce(&Ready<'_>) -> Knowledge,
-        reads: Option<&Reads>,
+        costs: &mut ImportCosts,
     ) -> Result<Outcome, ImportError> {
         let hash = checked.hash;
         let parent = self.store.view_at(&block.header.parent_hash);
@@ -178,7 +179,14 @@ impl Node {
         let prepared = &checked.prepared;
         let ready = Ready { block, prepared, parent: &parent, executor: &self.executor, access_list };
         let knowledge = foresee(&ready);
-        let outcome = self.executor.execute(block, prepared, &Counted { state: &parent, reads }, knowledge);
+        let (ahead, reads) = (RootAhead::new(&parent), costs.reads.as_ref());
+        let outcome = ahead.beside(|naming| {
+            if let Some(naming) = naming {
+                naming.name_known(prepared, &knowledge);
+            }
+            self.executor.execute(block, prepared, &Counted { state: &parent, reads, naming }, knowledge)
+        });
+        (costs.ahead_keys, costs.ahead) = ahead.done();
         outcome.map_err(|error| ImportError::of(hash, error))
     }
 

@@ -10,6 +10,7 @@
 //! Every known block can become the head, whatever its branch; whoever reads names the block, and gets its state.
 
 mod adopt;
+mod ahead;
 mod chain;
 mod costs;
 mod error;

@@ -20,8 +20,8 @@ use crate::{
     changes::{Account, BlockChanges, SlotMap},
     code::analyse,
     store::{
-        AccountProof, BlockData, BlockPart, BlockRef, Kept, Moment, Snapshot, Staged, Staging, StateView, StoreError,
-        TransactionPlace,
+        AccountProof, BlockData, BlockPart, BlockRef, Kept, Moment, Snapshot, Staged, Staging, StateKey, StateView,
+        StoreError, TransactionPlace,
     },
     witness::{TouchedKeys, record_witness},
 };
@@ -190,6 +190,18 @@ impl Snapshot for DiskSnapshot {
         let nodes = Nodes::of_view(self, parent)?;
         let (state_root, trie) = nodes.apply_warm(&self.shared.warm, parent.state_root(), block.changes)?;
         Ok(Staged { state_root, trie })
+    }
+
+    fn can_prepare(&self, view: &StateView) -> bool {
+        // The tries of an older state would first have to be made.
+        self.shared.warm.is_on() && view.base().id == self.newest.id
+    }
+
+    fn prepare_root(&self, view: &StateView, keys: &[StateKey]) -> Result<(), StoreError> {
+        if !self.can_prepare(view) {
+            return Ok(());
+        }
+        Nodes::of_view(self, view)?.reveal_warm(&self.shared.warm, view.state_root(), keys)
     }
 
     fn root_after(&self, view: &StateView, changes: &BlockChanges) -> Result<B256, StoreError> {

@@ -8,7 +8,7 @@ use super::{snapshot::DiskSnapshot, warm::WarmTries};
 use crate::{
     changes::BlockChanges,
     overlay::Layer,
-    store::{AccountProof, Kept, StateView, StoreError},
+    store::{AccountProof, Kept, StateKey, StateView, StoreError},
     trie::{InTrie, NodeUpdates, SourcedNode, StateNodeSource, StateTrie, Trie, TrieError, TrieOwner, TrieUpdates},
 };
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
@@ -80,6 +80,17 @@ impl<'a> Nodes<'a> {
         let (root, updates) = (tries.root(), tries.take_updates());
         warm.keep(root, tries);
         Ok((root, updates))
+    }
+
+    /// Makes the ways to some keys known in the tries that the next [`Self::apply_warm`] takes.
+    pub(super) fn reveal_warm(&self, warm: &WarmTries, root: B256, keys: &[StateKey]) -> Result<(), StoreError> {
+        let mut tries = warm.take(root);
+        let revealed = keys.iter().try_for_each(|StateKey { address, slot }| {
+            let slots = slot.as_ref().map(std::slice::from_ref).unwrap_or_default();
+            tries.reveal(address, slots, self)
+        });
+        warm.put_back(root, tries);
+        Ok(revealed?)
     }
 
     /// The proof of an account and of slots with these values.

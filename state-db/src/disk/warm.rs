@@ -29,15 +29,25 @@ impl WarmTries {
         kept.map_or_else(|| StateTrie::from_root(root).tracked(), |(_, tries)| tries)
     }
 
+    /// Whether anything is kept.
+    pub(super) fn is_on(&self) -> bool {
+        self.size_max > 0
+    }
+
+    /// Gives tries back of which more became known and nothing changed; the next block shrinks them.
+    pub(super) fn put_back(&self, root: B256, tries: StateTrie) {
+        let before = self.kept.lock().replace((root, tries));
+        // Freed outside the lock.
+        drop(before);
+    }
+
     /// Keeps tries whose root is this, and whose updates are taken.
     pub(super) fn keep(&self, root: B256, mut tries: StateTrie) {
         if self.size_max == 0 {
             return;
         }
         tries.shrink_to(self.size_max);
-        let before = self.kept.lock().replace((root, tries));
-        // Freed outside the lock.
-        drop(before);
+        self.put_back(root, tries);
     }
 }
 

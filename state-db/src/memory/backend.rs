@@ -16,7 +16,7 @@ use crate::{
     overlay::Layer,
     store::{
         AccountProof, Backend, BlockData, BlockPart, BlockRef, Kept, Moment, Note, Notes, Snapshot, Staged, Staging,
-        StateView, StoreError, TransactionPlace,
+        StateKey, StateView, StoreError, TransactionPlace,
     },
     trie::TrieUpdates,
     witness::TouchedKeys,
@@ -286,6 +286,15 @@ impl Snapshot for Parts {
         };
         let state_root = self.tries.lock().add(block.id.hash, step)?;
         Ok(Staged { state_root, trie: TrieUpdates::default() })
+    }
+
+    fn can_prepare(&self, _view: &StateView) -> bool {
+        // All nodes are in memory.
+        false
+    }
+
+    fn prepare_root(&self, _view: &StateView, _keys: &[StateKey]) -> Result<(), StoreError> {
+        Ok(())
     }
 
     fn root_after(&self, view: &StateView, changes: &BlockChanges) -> Result<B256, StoreError> {

@@ -7,6 +7,7 @@
 use super::{
     block::{BlockData, BlockPart, BlockRef, Note, Notes, TransactionPlace},
     error::StoreError,
+    prepare::StateKey,
     proof::AccountProof,
     view::StateView,
 };
@@ -96,6 +97,10 @@ pub(crate) trait Snapshot: Debug + Send + Sync {
     fn transaction(&self, hash: &B256) -> Result<Option<TransactionPlace>, StoreError>;
     /// The state root after a block on a view of this snapshot.
     fn stage(&self, parent: &StateView, block: &Staging<'_>) -> Result<Staged, StoreError>;
+    /// Whether [`Self::prepare_root`] makes a later [`Self::stage`] on a view faster.
+    fn can_prepare(&self, view: &StateView) -> bool;
+    /// Makes the ways to some keys in the tries of a view known to the block that is staged on it next.
+    fn prepare_root(&self, view: &StateView, keys: &[StateKey]) -> Result<(), StoreError>;
     /// The state root after changes on a view of this snapshot, of which nothing is kept.
     fn root_after(&self, view: &StateView, changes: &BlockChanges) -> Result<B256, StoreError>;
     /// The proof of an account and slots in a view of this snapshot.

@@ -21,6 +21,7 @@ mod backend;
 mod block;
 mod error;
 mod lookup;
+mod prepare;
 mod proof;
 mod view;
 
@@ -28,6 +29,7 @@ pub(crate) use backend::{Backend, Kept, Moment, Snapshot, Staged, Staging};
 pub use block::{BlockData, BlockRef, Note, TransactionPlace};
 pub(crate) use block::{BlockPart, Notes};
 pub use error::StoreError;
+pub use prepare::StateKey;
 pub use proof::{AccountProof, SlotProof};
 pub use view::StateView;
 

@@ -170,9 +170,8 @@ impl StateTrie {
         let owner = keccak256(address);
         let leaf = self.accounts.reveal(&owner, &InTrie::accounts(source)).and_then(|()| self.accounts.get(&owner));
         let leaf = leaf.map_err(|error| error.in_trie(TrieOwner::Account(*address)))?;
-        let Some(root) = leaf.map(|leaf| leaf.storage_root).filter(|root| *root != EMPTY_ROOT_HASH) else {
-            return Ok(());
-        };
+        let root = leaf.map(|leaf| leaf.storage_root).filter(|root| *root != EMPTY_ROOT_HASH && !slots.is_empty());
+        let Some(root) = root else { return Ok(()) };
         let epoch = self.epoch;
         let known = take_storage(&mut self.storages, &mut self.storages_bytes, &owner);
         let mut trie = known.unwrap_or_else(|| Trie::from_root(root));

@@ -3,7 +3,7 @@
 //! Place in the flow: read where `dev` and `follow` make their pool.
 //! Invariant: what is not given is the chain's own default: a development chain takes nearly everything.
 
-use laminar_rpc_shim::pool::Settings;
+use laminar_rpc_shim::pool::{LegacySidecars, Settings};
 
 /// Flags of the pool.
 #[derive(Debug, clap::Args)]
@@ -18,6 +18,9 @@ pub(crate) struct PoolFlags {
     /// Transactions of one remote sender [default: 64; no limit on a development chain].
     #[arg(long = "txpool.max-account-slots", value_name = "N")]
     account_slots: Option<usize>,
+    /// Computes the proofs of cells for blob transactions that come with one proof a blob after Osaka, which are refused otherwise.
+    #[arg(long = "rpc.force-blob-sidecar-upcasting")]
+    upcasts_sidecars: bool,
 }
 
 impl PoolFlags {
@@ -27,6 +30,10 @@ impl PoolFlags {
             simulations_max: self.simulations.unwrap_or(defaults.simulations_max),
             price_bump_percent: self.price_bump.unwrap_or(defaults.price_bump_percent),
             sender_max: self.account_slots.unwrap_or(defaults.sender_max),
+            legacy_sidecars: match self.upcasts_sidecars {
+                true => LegacySidecars::AreConverted,
+                false => defaults.legacy_sidecars,
+            },
             ..defaults
         }
     }

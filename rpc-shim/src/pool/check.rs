@@ -42,7 +42,7 @@ pub(super) fn check(tx: &Pooled, head: &Head, settings: &Settings) -> Result<(),
         other => other.into(),
     })?;
     check_price(tx, head, settings)?;
-    if tx.is_blob() { check_blobs(tx, head) } else { Ok(()) }
+    if tx.is_blob() { check_blobs(tx, head, settings) } else { Ok(()) }
 }
 
 fn check_price(tx: &Pooled, head: &Head, settings: &Settings) -> Result<(), PoolError> {
@@ -77,7 +77,7 @@ fn check_price(tx: &Pooled, head: &Head, settings: &Settings) -> Result<(), Pool
 }
 
 /// CONSENSUS: EIP-4844, EIP-7594.
-fn check_blobs(tx: &Pooled, head: &Head) -> Result<(), PoolError> {
+fn check_blobs(tx: &Pooled, head: &Head, settings: &Settings) -> Result<(), PoolError> {
     let hashes = &tx.env().blob_hashes;
     let limit = head.rules.blob_params.map_or(0, |params| params.max_blobs_per_tx.min(params.max_blob_count));
     if hashes.len() as u64 > limit {
@@ -87,5 +87,5 @@ fn check_blobs(tx: &Pooled, head: &Head) -> Result<(), PoolError> {
         return Err(PoolError::Rule(Rule::BlobHashVersion));
     }
     let sidecar = tx.sidecar().ok_or(PoolError::NoSidecar)?;
-    check_sidecar(sidecar, hashes, &head.rules)
+    check_sidecar(sidecar, hashes, &head.rules, settings.legacy_sidecars)
 }

@@ -25,14 +25,14 @@ mod transaction;
 
 pub use error::PoolError;
 pub use head::{Accounts, AccountsError, Head};
-pub use settings::{BelowBaseFee, Order, Settings};
+pub use settings::{BelowBaseFee, LegacySidecars, Order, Settings};
 pub(crate) use simulate::knowledge;
 pub use transaction::{Origin, Pooled};
 
 use alloy_eips::eip7594::BlobTransactionSidecarVariant;
 use alloy_primitives::{Address, B256};
 use book::Book;
-use laminar_executor::Transaction;
+use laminar_executor::{Transaction, chain_spec::Fork};
 use parking_lot::Mutex;
 use simulate::{Desk, Task};
 use std::{
@@ -136,6 +136,7 @@ impl Pool {
             (state.head.clone(), state.book.settings().clone())
         };
         check::check(&tx, &head, &settings)?;
+        let tx = if sidecar::has_form_of(&head.rules, &tx) { tx } else { tx.with_cell_proofs()? };
         let mut state = self.state.lock();
         let State { head, book, .. } = &mut *state;
         let added = book.add(Arc::new(tx), head)?;
@@ -225,6 +226,7 @@ impl Pool {
     pub fn set_head(&self, head: Head, change: HeadChange) -> Result<(), PoolError> {
         let mut state = self.state.lock();
         let State { head: own, book, mined_blobs, moves, simulated } = &mut *state;
+        let crosses_osaka = !own.rules.is_active(Fork::Osaka) && head.rules.is_active(Fork::Osaka);
         *own = head;
         *moves += 1;
         // Before anything can fail: none of them is of this head.
@@ -239,12 +241,13 @@ impl Pool {
         }
         // Before the others are judged, so that a returning transaction does not meet a queue of yesterday.
         let moved = book.refresh(own, change.touched.as_deref());
+        let legacy = if crosses_osaka { take_legacy(book, own) } else { Vec::new() };
         let mut promoted = Vec::new();
         for (transaction, sender) in change.returned {
             let kept = mined_blobs.iter().find(|tx| tx.hash() == *transaction.tx_hash());
             let sidecar = kept.and_then(|tx| tx.sidecar().cloned());
             let Ok(tx) = Pooled::sent_by(sender, transaction, sidecar, &own.rules, Origin::Local) else { continue };
-            if tx.is_blob() && tx.sidecar().is_none() {
+            if tx.is_blob() && (tx.sidecar().is_none() || !sidecar::has_form_of(&own.rules, &tx)) {
                 continue;
             }
             // What the new branch mined, or made impossible, does not return.
@@ -256,6 +259,7 @@ impl Pool {
         self.desk.add(tasks, book.settings().simulations_max);
         drop(state);
         crate::metrics::note_pool(self);
+        self.tell(Vec::new(), legacy, Some(sidecar::legacy()));
         let moved = moved?;
         self.tell(moved.promoted, Vec::new(), None);
         self.tell(promoted, moved.unpaid, None);
@@ -294,6 +298,17 @@ impl Pool {
             let _ = self.events.send(PoolEvent::Pending(tx));
         }
     }
+}
+
+/// Takes out the blob transactions whose proofs are those of before Osaka.
+///
+/// CONSENSUS: EIP-7594, no block takes them any more. As in geth they are not converted; their sender can send them again with
+/// proofs of the cells, which a transaction of the same hash in the pool would prevent.
+fn take_legacy(book: &mut Book, head: &Head) -> Vec<Arc<Pooled>> {
+    let all = book.queues().flat_map(|(_, queue)| queue.ready().chain(queue.waiting()));
+    let legacy = all.filter(|entry| !sidecar::has_form_of(&head.rules, &entry.tx)).map(|entry| entry.tx.hash());
+    let hashes: Vec<B256> = legacy.collect();
+    hashes.iter().filter_map(|hash| book.remove(hash)).collect()
 }
 
 /// Takes the simulations off the transactions that carry them; with them all that is still to be simulated.

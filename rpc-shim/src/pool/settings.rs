@@ -23,6 +23,16 @@ pub enum BelowBaseFee {
     IsRefused,
 }
 
+/// What happens to a blob transaction that comes with one proof a blob when the fork asks for one a cell (EIP-7594).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LegacySidecars {
+    /// It is refused.
+    #[default]
+    AreRefused,
+    /// The proofs of its cells are computed: some 200 ms of one core for each blob.
+    AreConverted,
+}
+
 /// The pool's limits and prices. Percentages and limits are geth's where it has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -50,6 +60,8 @@ pub struct Settings {
     pub below_base_fee: BelowBaseFee,
     /// The order of offers.
     pub order: Order,
+    /// Whether sidecars of before Osaka are taken after it.
+    pub legacy_sidecars: LegacySidecars,
     /// Blob transactions that are kept after they were mined, for the case that their block is reorged out.
     pub mined_blobs_max: usize,
     /// Transactions that are simulated before their block comes, and as many that wait for it; zero for none.
@@ -72,6 +84,7 @@ impl Default for Settings {
             fee_cap_wei: 1_000_000_000_000_000_000,
             below_base_fee: BelowBaseFee::Waits,
             order: Order::Fees,
+            legacy_sidecars: LegacySidecars::AreRefused,
             mined_blobs_max: 64,
             simulations_max: 16_384,
         }

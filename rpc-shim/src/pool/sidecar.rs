@@ -3,12 +3,12 @@
 //! Place in the flow: the last check of an arriving blob transaction, because it costs milliseconds.
 //! Invariant: what passes can be offered to the consensus layer in the form that the fork asks for.
 
-use super::error::PoolError;
+use super::{error::PoolError, settings::LegacySidecars, transaction::Pooled};
 use alloy_eips::{
     eip4844::{BlobTransactionSidecar, kzg_to_versioned_hash},
     eip7594::{BlobTransactionSidecarEip7594, BlobTransactionSidecarVariant, CELLS_PER_EXT_BLOB},
 };
-use alloy_primitives::B256;
+use alloy_primitives::{B256, FixedBytes};
 use c_kzg::{Blob, Bytes48, KzgSettings};
 use laminar_executor::chain_spec::{Fork, Rules};
 
@@ -22,6 +22,7 @@ pub(super) fn check_sidecar(
     sidecar: &BlobTransactionSidecarVariant,
     hashes: &[B256],
     rules: &Rules,
+    legacy_sidecars: LegacySidecars,
 ) -> Result<(), PoolError> {
     let commitments = sidecar.commitments();
     let (blobs, found) = (sidecar.blobs().len(), commitments.len());
@@ -37,14 +38,41 @@ pub(super) fn check_sidecar(
     let holds = match (sidecar, rules.is_active(Fork::Osaka)) {
         (BlobTransactionSidecarVariant::Eip4844(sidecar), false) => blob_proofs_hold(sidecar, settings),
         (BlobTransactionSidecarVariant::Eip7594(sidecar), true) => cell_proofs_hold(sidecar, settings),
-        (BlobTransactionSidecarVariant::Eip4844(_), true) => {
-            return Err(fault("version 0 sidecars are not accepted from Osaka on"));
-        }
+        (BlobTransactionSidecarVariant::Eip4844(sidecar), true) => match legacy_sidecars {
+            LegacySidecars::AreConverted => blob_proofs_hold(sidecar, settings),
+            LegacySidecars::AreRefused => return Err(legacy()),
+        },
         (BlobTransactionSidecarVariant::Eip7594(_), false) => {
             return Err(fault("version 1 sidecars are not accepted before Osaka"));
         }
     };
     if holds? { Ok(()) } else { Err(fault("a proof does not hold")) }
+}
+
+/// Whether a transaction has no blobs, or blobs with the proofs that the fork asks for.
+pub(super) fn has_form_of(rules: &Rules, tx: &Pooled) -> bool {
+    let Some(sidecar) = tx.sidecar() else { return true };
+    matches!(**sidecar, BlobTransactionSidecarVariant::Eip7594(_)) == rules.is_active(Fork::Osaka)
+}
+
+/// Why a sidecar of before Osaka is not kept after it.
+pub(super) fn legacy() -> PoolError {
+    fault("version 0 sidecars are not accepted from Osaka on")
+}
+
+/// The same blobs with a proof for each cell in place of one for each blob.
+///
+/// # Errors
+/// [`PoolError::Sidecar`] if a blob is none; [`check_sidecar`] finds that before.
+pub(super) fn with_cell_proofs(sidecar: &BlobTransactionSidecar) -> Result<BlobTransactionSidecarEip7594, PoolError> {
+    let settings = c_kzg::ethereum_kzg_settings(0);
+    let mut cell_proofs = Vec::with_capacity(sidecar.blobs.len() * CELLS_PER_EXT_BLOB);
+    for blob in &sidecar.blobs {
+        let (_, proofs) = settings.compute_cells_and_kzg_proofs(&Blob::new(blob.0)).map_err(kzg)?;
+        cell_proofs.extend(proofs.iter().map(|proof| FixedBytes(proof.to_bytes().into_inner())));
+    }
+    let (blobs, commitments) = (sidecar.blobs.clone(), sidecar.commitments.clone());
+    Ok(BlobTransactionSidecarEip7594::new(blobs, commitments, cell_proofs))
 }
 
 fn blob_proofs_hold(sidecar: &BlobTransactionSidecar, settings: &KzgSettings) -> Result<bool, PoolError> {
@@ -63,7 +91,7 @@ fn cell_proofs_hold(sidecar: &BlobTransactionSidecarEip7594, settings: &KzgSetti
     if found != expected {
         return Err(fault(format_args!("{found} cell proofs, expected {expected}")));
     }
-    let each_cell = |bytes: &alloy_primitives::FixedBytes<48>| std::iter::repeat_n(bytes.0, CELLS_PER_EXT_BLOB);
+    let each_cell = |bytes: &FixedBytes<48>| std::iter::repeat_n(bytes.0, CELLS_PER_EXT_BLOB);
     let commitments = bytes48(sidecar.commitments.iter().flat_map(each_cell));
     let proofs = bytes48(sidecar.cell_proofs.iter().map(|bytes| bytes.0));
     let indices: Vec<u64> = (0..blobs).flat_map(|_| 0..CELLS_PER_EXT_BLOB as u64).collect();

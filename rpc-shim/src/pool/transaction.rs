@@ -4,7 +4,7 @@
 //! Invariant: `env` is what revm runs for `transaction` sent by `sender`, so that nothing is recovered twice. The block form
 //! never carries blobs; they stand beside it.
 
-use super::error::PoolError;
+use super::{error::PoolError, sidecar::with_cell_proofs};
 use alloy_consensus::{EthereumTxEnvelope, Signed, Transaction as _, TxEip4844WithSidecar, Typed2718};
 use alloy_eips::{
     eip2718::{Decodable2718, Encodable2718},
@@ -130,6 +130,16 @@ impl Pooled {
             len,
             simulated: Arc::default(),
         })
+    }
+
+    /// The same with proofs of the cells, where it came with one for each blob.
+    ///
+    /// # Errors
+    /// A blob is none.
+    pub(super) fn with_cell_proofs(self) -> Result<Self, PoolError> {
+        let Some(BlobTransactionSidecarVariant::Eip4844(legacy)) = self.sidecar.as_deref() else { return Ok(self) };
+        let sidecar = BlobTransactionSidecarVariant::Eip7594(with_cell_proofs(legacy)?);
+        Ok(Self { sidecar: Some(Arc::new(sidecar)), ..self })
     }
 
     /// A transaction of an account that a development node impersonates: nobody signed it, and its sender may be a contract.

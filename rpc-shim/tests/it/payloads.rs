@@ -7,14 +7,15 @@ use crate::{
     server::Server,
 };
 use alloy_consensus::{SignableTransaction, TxEip4844};
-use alloy_eips::{eip2718::Encodable2718, eip4844::kzg_to_versioned_hash};
+use alloy_eips::{eip2718::Encodable2718, eip4844::kzg_to_versioned_hash, eip7594::BlobTransactionSidecarVariant};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_rpc_types_engine::{PayloadAttributes, PayloadId};
 use laminar_rpc_shim::{
     build::Attributes,
-    engine::{BuildPayload, BuildProcesses, BuiltPayload, Contents},
+    engine::{BuildPayload, BuildProcesses, BuilderSettings, BuiltPayload, Contents},
     error::RpcError,
     node::{BlockRecord, Node},
+    pool::{LegacySidecars, Settings},
 };
 use serde_json::{Value, json};
 use std::sync::{
@@ -49,6 +50,11 @@ struct Client(Server);
 impl Client {
     fn on(network: &str) -> Self {
         Self(Server::start(chain_on(network, genesis())))
+    }
+
+    fn converting(network: &str) -> Self {
+        let settings = Settings { legacy_sidecars: LegacySidecars::AreConverted, ..Settings::default() };
+        Self(Server::with(chain_on(network, genesis()), settings, BuilderSettings::default()))
     }
 
     fn get(&self, method: &str, params: Value) -> Value {
@@ -142,6 +148,32 @@ fn blobs_with_the_proofs_of_the_fork_before_are_not_offered() {
     assert_eq!(client.get("engine_getBlobsV3", json!([[hash]])), json!([null]));
     let refused = client.0.call("eth_sendRawTransaction", json!([blob_transaction(2, false).0]));
     assert!(refused.is_err(), "{refused:?}");
+    // It left the pool with the fork, so that it can come again with the proofs of now.
+    client.get("eth_sendRawTransaction", json!([blob_transaction(1, true).0]));
+    assert_eq!(client.get("engine_getBlobsV2", json!([[hash]]))[0]["proofs"].as_array().unwrap().len(), 128);
+    let head = client.0.node.head().hash();
+    let built = client.get("engine_getPayloadV5", json!([client.choose(head, 15_024)]));
+    assert_eq!(lens(&built["blobsBundle"]), [1, 1, 128]);
+}
+
+#[test]
+fn blobs_with_the_proofs_of_the_fork_before_are_converted_where_asked_for() {
+    let client = Client::converting("Osaka");
+    let (raw, hash) = blob_transaction(2, false);
+    client.get("eth_sendRawTransaction", json!([raw]));
+    let id = client.choose(client.0.node.head().hash(), 12);
+    let built = client.get("engine_getPayloadV5", json!([id]));
+    let expected = blobs(2, true);
+    let BlobTransactionSidecarVariant::Eip7594(expected) = expected else { panic!("cell proofs were asked for") };
+    assert_eq!(built["blobsBundle"]["proofs"], json!(expected.cell_proofs));
+    assert_eq!(client.deliver(&built, &[hash, hash])["status"], "VALID");
+    // Proofs that do not hold are not made to hold.
+    let mut spoilt = blob_transaction(1, false).0.to_vec();
+    *spoilt.last_mut().unwrap() ^= 1;
+    assert!(client.0.call("eth_sendRawTransaction", json!([Bytes::from(spoilt)])).is_err());
+    let before = Client::converting("Prague");
+    before.get("eth_sendRawTransaction", json!([blob_transaction(1, false).0]));
+    assert!(before.get("engine_getBlobsV1", json!([[hash]]))[0]["proof"].is_string(), "as they came");
 }
 
 /// Gives payloads of the values 1, 5, 3, and then of none, as there is always news; and tells when a build begins.

@@ -22,6 +22,8 @@ pub enum Status {
         /// That block.
         ancestor: B256,
     },
+    /// It is well formed and stands on a known block whose state is no longer kept, so that nobody can execute it here.
+    Accepted,
     /// What it builds on is not known.
     Syncing,
 }
@@ -46,11 +48,17 @@ impl PayloadStatus {
         Self { status: Status::Syncing, latest_valid_hash: None }
     }
 
+    /// Not executed, and perhaps valid.
+    pub(super) const fn accepted() -> Self {
+        Self { status: Status::Accepted, latest_valid_hash: None }
+    }
+
     /// The word on the wire.
     pub const fn word(&self) -> &'static str {
         match self.status {
             Status::Valid => "VALID",
             Status::Invalid(_) | Status::Malformed(_) | Status::InvalidAncestor { .. } => "INVALID",
+            Status::Accepted => "ACCEPTED",
             Status::Syncing => "SYNCING",
         }
     }
@@ -58,7 +66,7 @@ impl PayloadStatus {
     /// `validationError`: set for INVALID only.
     pub fn validation_error(&self) -> Option<String> {
         match &self.status {
-            Status::Valid | Status::Syncing => None,
+            Status::Valid | Status::Accepted | Status::Syncing => None,
             Status::Invalid(invalid) => Some(invalid.to_string()),
             Status::Malformed(fault) => Some(fault.to_string()),
             Status::InvalidAncestor { ancestor } => Some(format!("links to invalid block {ancestor}")),
@@ -70,7 +78,7 @@ impl PayloadStatus {
         match &self.status {
             Status::Invalid(invalid) => invalid.rule.matches(expected),
             Status::Malformed(fault) => fault.matches(expected),
-            Status::Valid | Status::InvalidAncestor { .. } | Status::Syncing => false,
+            Status::Valid | Status::InvalidAncestor { .. } | Status::Accepted | Status::Syncing => false,
         }
     }
 }

@@ -15,7 +15,10 @@ use super::{
 };
 use crate::{
     error::{Code, RpcError},
-    node::{Delivered, ForkChoice, HeadChange, ImportCosts, ImportError, Imported, InvalidBlock, Node, Ready},
+    node::{
+        ChainError, Delivered, ForkChoice, HeadChange, ImportCosts, ImportError, Imported, InvalidBlock, Node, Ready,
+        StoreError,
+    },
     pool::Pool,
 };
 use alloy_primitives::{B256, map::B256Map};
@@ -179,6 +182,8 @@ impl Engine {
                 Ok(self.refuse(hash, *invalid, parent))
             }
             Err(ImportError::UnknownParent { .. }) => Ok(PayloadStatus::syncing()),
+            // CONSENSUS: Engine API, a branch off the canonical one need not be validated.
+            Err(ImportError::Store { source: StoreError::Pruned { .. }, .. }) => Ok(PayloadStatus::accepted()),
             Err(error) => Err(RpcError::internal(&error)),
         }
     }
@@ -208,8 +213,9 @@ impl Engine {
     /// `engine_forkchoiceUpdated`: moves the head, and starts a build process if there are attributes and the head is valid.
     ///
     /// # Errors
-    /// -38002 if the safe or the finalised block is not an ancestor of the head; the head stays. -38003 or -38005 for attributes
-    /// that do not fit; the fork choice stays applied.
+    /// -38002 if the head's hash is zero, or the safe or the finalised block is not an ancestor of the head, -38006 if the state
+    /// where the branches part is not kept; the head stays. -38003 or -38005 for attributes that do not fit; the fork choice stays
+    /// applied.
     pub fn forkchoice(&mut self, call: &ForkchoiceCall) -> Result<ForkchoiceUpdated, RpcError> {
         let head = call.state.head_block_hash;
         let is_old = self.is_before_finalized(&head);
@@ -231,9 +237,13 @@ impl Engine {
     /// `engine_forkchoiceUpdated` without payload attributes.
     ///
     /// # Errors
-    /// -38002 if the safe or the finalised block is not an ancestor of the head; the head stays.
+    /// -38002 and -38006 as for [`Self::forkchoice`]; the head stays.
     pub fn forkchoice_updated(&mut self, state: &ForkchoiceState) -> Result<PayloadStatus, RpcError> {
         let head = state.head_block_hash;
+        if head.is_zero() {
+            // As in reth: no block has this hash, so nothing will ever come of waiting for it.
+            return Err(RpcError::new(Code::InvalidForkchoiceState, "the hash of the head is zero"));
+        }
         // CONSENSUS: Engine API, the verdict on a head that was found invalid is the one on its payload.
         if let Some(status) = self.invalid.get(&head) {
             return Ok(status.clone());
@@ -253,7 +263,10 @@ impl Engine {
         let named = |hash: B256| (!hash.is_zero()).then_some(hash);
         let (safe, finalized) = (named(state.safe_block_hash), named(state.finalized_block_hash));
         let choice = ForkChoice { head, safe, finalized };
-        let change = self.node.choose(choice).map_err(|error| RpcError::internal(&error))?;
+        let change = self.node.choose(choice).map_err(|error| match error {
+            ChainError::Store(StoreError::Pruned { .. }) => RpcError::new(Code::TooDeepReorg, error),
+            error => RpcError::internal(&error),
+        })?;
         self.follow(&change);
         Ok(PayloadStatus::valid(head))
     }

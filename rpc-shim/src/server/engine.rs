@@ -61,7 +61,8 @@ pub async fn serve_engine(
         .max_response_body_size(BODY_LEN_MAX)
         .max_connections(CONNECTIONS_MAX)
         .build();
-    let layers = tower::ServiceBuilder::new().layer(hosts).layer(JwtLayer::new(secret));
+    // The token first: whoever has none learns nothing, not even whether the name was right.
+    let layers = tower::ServiceBuilder::new().layer(JwtLayer::new(secret)).layer(hosts);
     let server = ServerBuilder::with_config(config).set_http_middleware(layers).build(address).await?;
     let address = server.local_addr()?;
     Ok((server.start(methods(engine, context)), address))

@@ -18,7 +18,7 @@ fn keys() -> Keys {
     Keys::of_mnemonic(MNEMONIC, ACCOUNTS)
 }
 
-fn executor() -> Arc<BlockExecutor> {
+pub(crate) fn executor() -> Arc<BlockExecutor> {
     let config = Config { threads: NonZeroUsize::new(2).unwrap(), ..Config::default() };
     Arc::new(BlockExecutor::new(config).unwrap())
 }
@@ -28,7 +28,7 @@ fn origin(chain_id: u64) -> Origin {
 }
 
 /// A chain whose blocks the forge can complete.
-fn shanghai() -> Origin {
+pub(crate) fn shanghai() -> Origin {
     let mut genesis = genesis(CHAIN_ID, [], U256::ZERO);
     let config = &mut genesis.config;
     (config.cancun_time, config.prague_time, config.osaka_time) = (None, None, None);
@@ -36,16 +36,16 @@ fn shanghai() -> Origin {
     Origin::from_genesis(&genesis).unwrap()
 }
 
-fn options() -> StoreOptions {
+pub(crate) fn options() -> StoreOptions {
     StoreOptions { size_max: 64 << 20, cache_size_max: 1 << 20, ..StoreOptions::default() }
 }
 
 /// A chain in a folder.
-fn open(dir: &Path, origin: Origin) -> Arc<Node> {
+pub(crate) fn open(dir: &Path, origin: Origin) -> Arc<Node> {
     Arc::new(Node::open(dir, options(), Some(origin), executor()).unwrap())
 }
 
-fn in_memory(origin: Origin) -> Arc<Node> {
+pub(crate) fn in_memory(origin: Origin) -> Arc<Node> {
     Arc::new(Node::in_memory(origin, executor()).unwrap())
 }
 

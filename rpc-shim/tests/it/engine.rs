@@ -1,13 +1,18 @@
 //! Payloads and fork choices: statuses, versions and error codes.
 
-use crate::forge::{Contents, branch, chain, forge};
+use crate::{
+    durable::{executor, options, shanghai},
+    forge::{Contents, branch, chain, forge},
+};
 use alloy_primitives::{B256, Bytes};
 use laminar_executor::Block;
 use laminar_rpc_shim::{
     engine::{Engine, ForkchoiceState, NewPayloadVersion, PayloadStatus, Status},
     error::RpcError,
+    node::{Node, StoreOptions},
 };
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 fn hash(block: &Block) -> B256 {
     block.header.hash_slow()
@@ -25,7 +30,7 @@ fn setup() -> (Engine, Vec<Block>) {
     (Engine::new(chain("Shanghai")), blocks)
 }
 
-fn payload(block: &Block) -> Value {
+pub(crate) fn payload(block: &Block) -> Value {
     let header = &block.header;
     let transactions: Vec<Bytes> =
         block.body.transactions.iter().map(|tx| alloy_eips::eip2718::Encodable2718::encoded_2718(tx).into()).collect();
@@ -223,4 +228,34 @@ fn safe_and_finalised_blocks_must_be_ancestors_of_the_head() {
         assert_eq!(engine.node().head().hash(), genesis);
     }
     assert_eq!(engine.forkchoice_updated(&state(hash(&blocks[1]), hash(&blocks[0]))).unwrap().word(), "VALID");
+}
+
+#[test]
+fn a_head_with_the_zero_hash_is_no_fork_choice() {
+    let (mut engine, _) = setup();
+    assert_eq!(code(engine.forkchoice_updated(&choose(B256::ZERO))), -38002);
+}
+
+#[test]
+fn what_stands_on_a_state_that_is_not_kept_is_accepted_and_not_gone_back_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = StoreOptions { history_len: Some(2), ..options() };
+    let node = Arc::new(Node::open(dir.path(), options, Some(shanghai()), executor()).unwrap());
+    let genesis = node.head().hash();
+    let maker = crate::durable::in_memory(shanghai());
+    let blocks = branch(&maker, genesis, 200, &withdrawn(4));
+    let mut engine = Engine::new(node);
+    for block in &blocks {
+        assert_eq!(deliver(&mut engine, block).word(), "VALID");
+        assert_eq!(engine.forkchoice_updated(&choose(hash(block))).unwrap().word(), "VALID");
+    }
+    let head = hash(&blocks[199]);
+    let side = forge(&maker, hash(&blocks[9]), withdrawn(9));
+    let status = deliver(&mut engine, &side);
+    assert_eq!((status.word(), status.latest_valid_hash, status.validation_error()), ("ACCEPTED", None, None));
+    assert_eq!(engine.forkchoice_updated(&choose(hash(&side))).unwrap().word(), "SYNCING");
+    assert_eq!(code(engine.forkchoice_updated(&choose(hash(&blocks[9])))), -38006);
+    assert_eq!(engine.node().head().hash(), head);
+    // What is kept can still be gone back to.
+    assert_eq!(engine.forkchoice_updated(&choose(hash(&blocks[198]))).unwrap().word(), "VALID");
 }

@@ -35,6 +35,12 @@ fn request_without_a_token_gets_401_and_nothing_else() {
     for authorization in [None, Some("Bearer x"), Some("Bearer a.b.c")] {
         assert_eq!(server.post(authorization, body), (401, String::new()));
     }
+    assert_eq!(
+        server.upgrade(false),
+        ("401".to_owned(), Some("0".to_owned())),
+        "a WebSocket is asked at its handshake"
+    );
+    assert_eq!(server.upgrade(true).0, "101");
     assert!(server.call("engine_exchangeCapabilities", json!([[]])).is_ok());
     assert_eq!(server.call("eth_getBalance", json!([B256::ZERO, "latest"])), Err(-32601), "not for consensus clients");
 }

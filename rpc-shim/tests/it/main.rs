@@ -4,6 +4,7 @@
 
 mod attributes;
 mod auth;
+mod branches;
 mod build;
 mod calls;
 mod chain;

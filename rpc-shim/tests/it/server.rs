@@ -11,7 +11,8 @@ use laminar_rpc_shim::{
 };
 use serde_json::{Value, json};
 use std::{
-    net::SocketAddr,
+    io::{BufRead, BufReader, Write},
+    net::{SocketAddr, TcpStream},
     sync::{Arc, LazyLock},
 };
 use tokio::runtime::Runtime;
@@ -62,6 +63,22 @@ impl Server {
         let mut response = request.send(body).unwrap();
         let status = response.status().as_u16();
         (status, response.body_mut().with_config().limit(1 << 28).read_to_string().unwrap())
+    }
+
+    /// Asks the authenticated port for a WebSocket, with an `Authorization` header or without; the status, and the length of the
+    /// body if the answer is a refusal.
+    pub(crate) fn upgrade(&self, is_authorized: bool) -> (String, Option<String>) {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        let token = self.secret.encode(&Claims::with_current_timestamp()).unwrap();
+        let authorization = if is_authorized { format!("authorization: Bearer {token}\r\n") } else { String::new() };
+        let head = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+                    sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+        let host = self.address;
+        stream.write_all(format!("GET / HTTP/1.1\r\nhost: {host}\r\n{head}{authorization}\r\n").as_bytes()).unwrap();
+        let lines = BufReader::new(stream).lines().map(|line| line.unwrap().to_lowercase());
+        let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+        let status = head[0].split(' ').nth(1).unwrap().to_owned();
+        (status, head.iter().find_map(|line| Some(line.strip_prefix("content-length: ")?.to_owned())))
     }
 
     /// A whole answer to a request.

@@ -1,18 +1,25 @@
 //! Hosts that do not do what the usual host does: whatever the order, an EVM of the factory answers as the plain one.
 
 use super::host::{HostCase, sample_blocks};
-use alloy_evm::{EthEvmFactory, Evm, EvmEnv, EvmFactory, ToTxEnv};
+use alloy_evm::{
+    EthEvmFactory, Evm, EvmEnv, EvmFactory, FromRecoveredTx, FromTxWithEncoded, ToTxEnv, TransactionEnvMut,
+    precompiles::PrecompilesMap,
+};
 use alloy_primitives::U256;
-use laminar_executor::plugin::{AheadEvmFactory, Announcement};
+use laminar_executor::{
+    Transaction,
+    plugin::{AheadEvmFactory, Announcement},
+};
 use laminar_state_db::WitnessState;
 use revm::{
     DatabaseCommit,
-    context::TxEnv,
+    context::{BlockEnv, TxEnv},
     context_interface::result::ResultAndState,
     database::{State, WrapDatabaseRef},
     inspector::NoOpInspector,
+    primitives::hardfork::SpecId,
 };
-use std::{num::NonZeroUsize, sync::Arc};
+use std::{fmt, num::NonZeroUsize, sync::Arc};
 
 type HostState<'a> = State<WrapDatabaseRef<&'a WitnessState>>;
 type Factory = AheadEvmFactory<EthEvmFactory>;
@@ -35,6 +42,28 @@ fn announced(case: &HostCase<WitnessState>, env: EvmEnv) -> (Factory, Announceme
     let announcement = factory.announce(env, txs(case), Arc::clone(&case.parent));
     announcement.wait();
     (factory, announcement)
+}
+
+/// What reth's `EthEvmConfig` asks of an EVM factory.
+fn fits_reth<F>(_: &F)
+where
+    F: EvmFactory<
+            Tx: TransactionEnvMut + FromRecoveredTx<Transaction> + FromTxWithEncoded<Transaction>,
+            Spec = SpecId,
+            BlockEnv = BlockEnv,
+            Precompiles = PrecompilesMap,
+        > + Clone
+        + fmt::Debug
+        + Send
+        + Sync
+        + Unpin
+        + 'static,
+{
+}
+
+#[test]
+fn the_factory_is_one_that_reth_takes() {
+    fits_reth(&AheadEvmFactory::new(EthEvmFactory::default(), NonZeroUsize::MIN).unwrap());
 }
 
 /// What a host does with one transaction.

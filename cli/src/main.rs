@@ -12,6 +12,7 @@ mod ending;
 mod engine;
 mod import;
 mod log;
+mod log_writer;
 mod manual;
 mod node;
 mod record;
@@ -22,7 +23,10 @@ mod test;
 
 use clap::{ArgAction, CommandFactory, Parser, Subcommand};
 use ending::{Ended, is_closed_pipe, one_line};
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 /// Both the sequential baseline and the parallel executor allocate through it.
 ///
@@ -81,10 +85,20 @@ fn main() -> ExitCode {
     let verbosity = ending::Verbosity::new(cli.verbose, cli.quiet);
     let habit = match &cli.command {
         Command::Node(args) if args.follows() => log::Habit::Blocks,
+        Command::Node(_) => log::Habit::Node,
         _ => log::Habit::Warnings,
     };
-    log::start(verbosity, habit, cli.log_format);
-    std::panic::set_hook(Box::new(|panic| eprintln!("error: bug: {}", ending::flat(&panic.to_string()))));
+    let _log = match log::start(verbosity, habit, cli.log_format) {
+        Ok(log) => log,
+        Err(error) => {
+            eprintln!("error: starting the log: {}", one_line(&error));
+            return Ended::BadInput.into();
+        }
+    };
+    // A second panic in here, because nobody reads stderr any more, would end the process.
+    std::panic::set_hook(Box::new(|panic| {
+        let _ = writeln!(io::stderr(), "error: bug: {}", ending::flat(&panic.to_string()));
+    }));
     let ended = match cli.command {
         Command::Replay(args) => replay::run(&args, verbosity),
         Command::Test(args) => test::run(&args, verbosity),

@@ -27,7 +27,12 @@ pub(crate) use config::with_file as with_config;
 use laminar_executor::BlockExecutor;
 use runtimes::Runtimes;
 use servers::Servers;
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 /// How long the end waits for calls under way.
 const GRACE: Duration = Duration::from_secs(3);
@@ -85,7 +90,8 @@ pub(crate) fn run(args: &Args, verbosity: Verbosity) -> anyhow::Result<Ended> {
             false => follow::start(args, executor, runtimes.engine(), &mut servers).await?,
         };
         if verbosity != Verbosity::Quiet {
-            eprintln!("laminar {}\n\n{banner}\n{servers}", env!("CARGO_PKG_VERSION"));
+            // A node works whether anybody reads this or not.
+            let _ = writeln!(io::stderr(), "laminar {}\n\n{banner}\n{servers}", env!("CARGO_PKG_VERSION"));
         }
         interrupted().await.context("waiting for Ctrl-C")?;
         servers.stop(GRACE).await;

@@ -53,7 +53,8 @@ fn transfer(nonce: u64) -> Transaction {
 struct Node {
     process: Child,
     url: String,
-    log: BufReader<ChildStderr>,
+    /// None if nobody reads it any more.
+    log: Option<BufReader<ChildStderr>>,
     folder: TempDir,
 }
 
@@ -62,14 +63,15 @@ impl Node {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("genesis.json"), genesis().to_string()).unwrap();
         let (process, url, log) = spawn(folder.path(), args);
-        Self { process, url, log, folder }
+        Self { process, url, log: Some(log), folder }
     }
 
     /// Kills it without a warning and starts it again on its folder.
     fn restart(&mut self, args: &[&str]) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
-        (self.process, self.url, self.log) = spawn(self.folder.path(), args);
+        let (process, url, log) = spawn(self.folder.path(), args);
+        (self.process, self.url, self.log) = (process, url, Some(log));
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -132,7 +134,8 @@ impl Node {
         let mut line = String::new();
         while !line.contains(part) {
             line.clear();
-            assert!(self.log.read_line(&mut line).unwrap() > 0, "the log ended");
+            let log = self.log.as_mut().expect("somebody reads the log");
+            assert!(log.read_line(&mut line).unwrap() > 0, "the log ended");
         }
         line
     }
@@ -270,4 +273,22 @@ fn seal(payload: &mut ExecutionPayloadV3) {
     let mut header = payload.clone().into_block_raw().unwrap().header;
     header.parent_beacon_block_root = Some(BEACON_ROOT);
     first(payload).block_hash = header.hash_slow();
+}
+
+#[test]
+fn nobody_has_to_read_the_log() {
+    // What a pipe holds is written after a few calls at this level.
+    let mut node = Node::start(&["-vv"]);
+    let payload = node.build();
+    assert_eq!(node.deliver(&payload)["status"], "VALID");
+    let follow = |node: &Node| {
+        for _ in 0..300 {
+            assert_eq!(node.deliver(&payload)["status"], "VALID");
+            node.choose(&payload["blockHash"], 24);
+        }
+    };
+    follow(&node);
+    node.log = None;
+    follow(&node);
+    assert!(node.process.try_wait().unwrap().is_none(), "it runs on");
 }

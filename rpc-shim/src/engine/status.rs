@@ -2,6 +2,8 @@
 //!
 //! Place in the flow: what the Engine API's methods return when they do not refuse.
 //! Invariant: only INVALID carries an error, and only VALID and INVALID name a valid block.
+//! A payload that does not hash to its block hash is INVALID in version 1 too, where `paris.md` says INVALID_BLOCK_HASH: so do geth
+//! and reth, and all later versions of the specification.
 
 use super::payload::PayloadFault;
 use crate::node::InvalidBlock;
@@ -10,6 +12,7 @@ use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 /// What a payload is.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Status {
     /// Executed, and every promise of its header holds.
     Valid,

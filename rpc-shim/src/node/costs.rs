@@ -14,6 +14,7 @@ use std::{
 
 /// What an import took. Nothing is left out but waiting for an import that began before.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct ImportCosts {
     /// Header, body, ommers, senders.
     pub check: Duration,

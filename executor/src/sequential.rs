@@ -5,7 +5,7 @@
 //! transaction, receipts kept; no bundle, no reverts, no tracing. Its rules around the transactions are the shared ones.
 
 use crate::{
-    env::PreparedBlock,
+    env::{PreparedBlock, install_net_gas_metering},
     error::ExecuteError,
     location::Location,
     system_calls::{self, SYSTEM_CALL_GAS, SystemCallOutput, SystemState},
@@ -188,7 +188,9 @@ pub fn instance<'a, DB: DatabaseRef>(prepared: &PreparedBlock, parent: &'a DB) -
         local: LocalContext::default(),
         error: Ok(()),
     };
-    context.build_mainnet()
+    let mut evm = context.build_mainnet();
+    install_net_gas_metering(&prepared.rules, &mut evm.instruction);
+    evm
 }
 
 /// What the loop gives.

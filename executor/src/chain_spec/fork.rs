@@ -23,7 +23,7 @@ pub enum Fork {
     SpuriousDragon,
     /// EIP-609.
     Byzantium,
-    /// EIP-1013. Runs on Petersburg's gas rules, as on every chain that activated both at once.
+    /// EIP-1013, with the net gas metering of EIP-1283 until Petersburg.
     Constantinople,
     /// EIP-1716, "ConstantinopleFix".
     Petersburg,

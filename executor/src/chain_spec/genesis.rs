@@ -15,7 +15,7 @@ const EMPTY_LIST_HASH: B256 = b256!("0x1dcc4de8dec75d7aab85b567b6ccd41ad312451b9
 impl ChainSpec {
     /// The chain of a geth-style genesis file.
     ///
-    /// Blob parameters that `blobSchedule` leaves out are those of mainnet; a missing or zero deposit contract is
+    /// Blob parameters that `blobSchedule` leaves out are those of mainnet; a missing deposit contract is
     /// mainnet's. The contracts of other requests are those of the EIPs, unless the file names others as Besu's do.
     ///
     /// # Errors
@@ -37,17 +37,11 @@ impl ChainSpec {
         if spec.merge != Merge::Block(0) && (config.clique.is_some() || config.parlia.is_some()) {
             return Err(ChainSpecError::Unsupported { what: "proof of authority" });
         }
-        if spec.activation(Fork::Constantinople) != spec.activation(Fork::Petersburg) {
-            return Err(ChainSpecError::Unsupported { what: "Constantinople without Petersburg" });
-        }
         spec.dao = config.dao_fork_block.map(|block| DaoFork {
             block,
             support: if config.dao_fork_support { DaoSupport::For } else { DaoSupport::Against },
         });
-        spec.deposit_contract = config
-            .deposit_contract_address
-            .filter(|address| !address.is_zero())
-            .unwrap_or(MAINNET_DEPOSIT_CONTRACT_ADDRESS);
+        spec.deposit_contract = config.deposit_contract_address.unwrap_or(MAINNET_DEPOSIT_CONTRACT_ADDRESS);
         spec.withdrawal_requests = contract(config, "withdrawalRequestContractAddress", spec.withdrawal_requests)?;
         spec.consolidation_requests =
             contract(config, "consolidationRequestContractAddress", spec.consolidation_requests)?;
@@ -167,7 +161,8 @@ mod tests {
         let cancun = spec.rules_at(2, 60).blob_params.unwrap();
         assert_eq!((cancun.max_blob_count, cancun.max_blobs_per_tx, cancun.update_fraction), (2, 2, 99));
         assert_eq!(spec.rules_at(2, 120).blob_params, Some(BlobParams::prague()));
-        assert_eq!(spec.deposit_contract(), MAINNET_DEPOSIT_CONTRACT_ADDRESS);
+        // As in geth: named, if only to say that there is none.
+        assert_eq!(spec.deposit_contract(), Address::ZERO);
     }
 
     #[test]

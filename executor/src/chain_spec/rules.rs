@@ -53,6 +53,11 @@ impl Rules {
         self.is_active(Fork::SpuriousDragon)
     }
 
+    /// Whether `SSTORE` costs what EIP-1283 says: from Constantinople on, until Petersburg.
+    pub const fn has_net_gas_metering(&self) -> bool {
+        self.is_active(Fork::Constantinople) && !self.is_active(Fork::Petersburg)
+    }
+
     /// Whether receipts carry a status and not an intermediate state root (EIP-658), so that their root can be checked.
     pub const fn receipts_carry_status(&self) -> bool {
         self.is_active(Fork::Byzantium)
@@ -100,6 +105,7 @@ pub(super) const fn spec_id(fork: Fork) -> SpecId {
         Fork::Tangerine => SpecId::TANGERINE,
         Fork::SpuriousDragon => SpecId::SPURIOUS_DRAGON,
         Fork::Byzantium => SpecId::BYZANTIUM,
+        // CONSENSUS: what Petersburg took back (EIP-1716) is asked for by `Rules::has_net_gas_metering`.
         Fork::Constantinople | Fork::Petersburg => SpecId::PETERSBURG,
         Fork::Istanbul | Fork::MuirGlacier => SpecId::ISTANBUL,
         Fork::Berlin => SpecId::BERLIN,

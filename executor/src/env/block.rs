@@ -3,6 +3,7 @@
 //! Place in the flow: part of env.
 //! Invariant: exactly one of `difficulty` and `prevrandao` means something, as the fork says.
 
+use super::net_metering;
 use crate::chain_spec::{Fork, Rules};
 use alloy_consensus::Header;
 use alloy_primitives::U256;
@@ -48,6 +49,7 @@ pub fn cfg_env(rules: &Rules) -> CfgEnv {
         cfg.max_blobs_per_tx = Some(params.max_blobs_per_tx);
         cfg.blob_base_fee_update_fraction = Some(u64::try_from(params.update_fraction).unwrap_or(u64::MAX));
     }
+    net_metering::price(rules, &mut cfg);
     cfg
 }
 

@@ -5,10 +5,12 @@
 
 mod block;
 mod intrinsic;
+mod net_metering;
 mod tx;
 
 pub use block::{block_env, cfg_env};
 pub use intrinsic::check_intrinsic;
+pub use net_metering::install_net_gas_metering;
 pub use tx::tx_env;
 
 use crate::{

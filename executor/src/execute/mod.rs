@@ -15,7 +15,7 @@ mod view;
 use crate::{
     block_state::BlockState,
     effects::{Attempt, Fate, Purse, Simulation, SlotAccess, Transfer, TxResult},
-    env::PreparedBlock,
+    env::{PreparedBlock, install_net_gas_metering},
     error::ExecuteError,
     mv_memory::MvMemory,
     read_set::{EnvironmentReads, NonceRule},
@@ -80,6 +80,7 @@ impl<'a, DB: DatabaseRef> Instance<'a, DB> {
         let first = block.txs.first().expect("an instance is made for a block with transactions");
         let mut evm = context(block, StateView::new(parent, memory), first).build_mainnet();
         observe::install(&mut evm.instruction);
+        install_net_gas_metering(&block.rules, &mut evm.instruction);
         Self { block, evm, handler: DeferFee::default(), spare: Vec::new() }
     }
 

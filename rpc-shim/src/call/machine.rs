@@ -8,6 +8,7 @@ use super::{
     CallError, CallLimits, Deadline, Environment, Invalid, MovablePrecompiles,
     deadline::{self, STOPPED},
 };
+use laminar_executor::env::install_net_gas_metering;
 use revm::{
     Context, Database, DatabaseCommit, ExecuteEvm, InspectEvm, Inspector, Journal,
     context::{
@@ -77,6 +78,7 @@ where
         };
         let mut instructions = EthInstructions::new_mainnet_with_spec(spec);
         deadline::install(&mut instructions);
+        install_net_gas_metering(&environment.rules, &mut instructions);
         Self { evm: Evm::new_with_inspector(context, NoOpInspector, instructions, precompiles) }
     }
 

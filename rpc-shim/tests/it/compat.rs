@@ -8,12 +8,6 @@ use crate::{
 };
 use serde_json::Value;
 
-/// Cases whose answers differ, and why.
-const OPEN: [(&str, &str); 1] = [(
-    "eth_config/get-config.io",
-    "the identifier of a chain that has Constantinople three blocks before Petersburg, which no executor here runs",
-)];
-
 #[tokio::test]
 async fn execution_apis_cases_of_reading_methods_are_equal() {
     let Some(files) = files("rpc-compat") else { return };
@@ -21,7 +15,6 @@ async fn execution_apis_cases_of_reading_methods_are_equal() {
     let (mut passed, mut failed) = (0, Vec::new());
     for (name, data) in files.iter().filter(|(name, _)| name.ends_with(".io")) {
         let text = String::from_utf8_lossy(data);
-        let is_open = OPEN.iter().any(|(open, _)| name == open);
         // The suite itself compares only the kind of such an answer.
         let kind_only = text.lines().any(|line| line.starts_with("// speconly:"));
         let lines = |mark| text.lines().filter_map(move |line| line.strip_prefix(mark));
@@ -36,13 +29,11 @@ async fn execution_apis_cases_of_reading_methods_are_equal() {
                 first_difference("", &expected, &found)
             };
             match difference {
-                None if is_open => failed.push(format!("{name}: passes now and is no longer open")),
                 None => passed += 1,
-                Some(_) if is_open => {}
                 Some(what) => failed.push(format!("{name}: {what}")),
             }
         }
     }
     assert!(failed.is_empty(), "{passed} passed, {} failed:\n{}", failed.len(), failed.join("\n"));
-    assert_eq!(passed, 183);
+    assert_eq!(passed, 184);
 }

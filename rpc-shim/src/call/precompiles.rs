@@ -8,9 +8,10 @@ use alloy_primitives::{
     map::{AddressMap, AddressSet},
 };
 use revm::{
-    context_interface::{Cfg, ContextTr},
-    handler::{EthPrecompiles, PrecompileProvider},
+    context_interface::{Cfg, ContextTr, LocalContextTr},
+    handler::{EthPrecompiles, PrecompileProvider, precompile_output_to_interpreter_result},
     interpreter::{CallInputs, InterpreterResult},
+    precompile::PrecompileHalt,
     primitives::hardfork::SpecId,
 };
 
@@ -64,6 +65,30 @@ impl MovablePrecompiles {
     }
 }
 
+/// Why a precompile refuses its input, in geth's words where geth has some of its own.
+fn words_of(reason: &PrecompileHalt) -> String {
+    let words = match reason {
+        PrecompileHalt::Blake2WrongLength
+        | PrecompileHalt::BlobInvalidInputLength
+        | PrecompileHalt::Bls12381G1AddInputLength
+        | PrecompileHalt::Bls12381G1MsmInputLength
+        | PrecompileHalt::Bls12381G2AddInputLength
+        | PrecompileHalt::Bls12381G2MsmInputLength
+        | PrecompileHalt::Bls12381PairingInputLength
+        | PrecompileHalt::Bls12381MapFpToG1InputLength
+        | PrecompileHalt::Bls12381MapFp2ToG2InputLength => "invalid input length",
+        PrecompileHalt::Blake2WrongFinalIndicatorFlag => "invalid final flag",
+        PrecompileHalt::Bn254PairLength => "bad elliptic curve pairing size",
+        PrecompileHalt::BlobMismatchedVersion => "mismatched versioned hash",
+        PrecompileHalt::BlobVerifyKzgProofFailed => "error verifying kzg proof",
+        PrecompileHalt::Bls12381FpPaddingInvalid => "invalid field element top bytes",
+        PrecompileHalt::Bls12381G1NotInSubgroup => "g1 point is not on correct subgroup",
+        PrecompileHalt::Bls12381G2NotInSubgroup => "g2 point is not on correct subgroup",
+        other => return other.to_string(),
+    };
+    words.to_owned()
+}
+
 impl<CTX: ContextTr<Cfg: Cfg<Spec = SpecId>>> PrecompileProvider<CTX> for MovablePrecompiles {
     type Output = InterpreterResult;
 
@@ -72,14 +97,16 @@ impl<CTX: ContextTr<Cfg: Cfg<Spec = SpecId>>> PrecompileProvider<CTX> for Movabl
     }
 
     fn run(&mut self, context: &mut CTX, inputs: &CallInputs) -> Result<Option<InterpreterResult>, String> {
-        match self.original(&inputs.bytecode_address) {
-            None => Ok(None),
-            Some(original) if original == inputs.bytecode_address => self.standard.run(context, inputs),
-            Some(bytecode_address) => {
-                let inputs = CallInputs { bytecode_address, ..inputs.clone() };
-                self.standard.run(context, &inputs)
-            }
+        let original = self.original(&inputs.bytecode_address);
+        let Some(precompile) = original.and_then(|original| self.standard.precompiles.get(&original)) else {
+            return Ok(None);
+        };
+        let output = precompile.execute(&inputs.input.as_bytes(context), inputs.gas_limit, inputs.reservoir);
+        let output = output.map_err(|error| error.to_string())?;
+        if let Some(reason) = output.halt_reason().filter(|reason| !reason.is_oog()) {
+            context.local_mut().set_precompile_error_context(words_of(reason));
         }
+        Ok(Some(precompile_output_to_interpreter_result(output, inputs.gas_limit)))
     }
 
     fn warm_addresses(&self) -> &AddressSet {

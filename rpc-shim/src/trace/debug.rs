@@ -4,9 +4,11 @@
 //! Invariant: options and results are geth's; a tracer or option that we do not have is refused, never ignored.
 
 use super::{
-    geth_shape::{ErrorWords, flat_traces, name_failed_creations, trim_struct_logs},
+    frames::Frames,
+    geth_shape::{ErrorWords, FlatShape, add_code_not_stored, flat_traces, name_failures, trim_struct_logs},
     prestate::{Lookups, PrestateConfig, prestate},
     replay::{ReplayBlock, machine_at, replay},
+    user_operations::UserOperations,
 };
 use crate::call::{Call, CallError, Deadline, Machine, Ran};
 use alloy_primitives::B256;
@@ -62,9 +64,9 @@ fn traces<DB: DatabaseRef<Error: DBErrorMarker>>(
     options: &GethDebugTracingOptions,
     deadline: Deadline,
 ) -> Result<Vec<(B256, GethTrace)>, CallError> {
-    let (library, lookups) = tracer(options)?;
+    let (library, notes) = tracer(options)?;
     let mut traces = Vec::with_capacity(range.len());
-    let inspector = || (library.try_clone().expect("a tracer without a script can be cloned"), lookups.clone());
+    let inspector = || (library.try_clone().expect("a tracer without a script can be cloned"), notes.clone());
     replay(target, view, deadline, range, inspector, |replayed| {
         let hash = *target.block.body.transactions[replayed.index].tx_hash();
         let context =
@@ -108,8 +110,9 @@ pub fn trace_one<DB: DatabaseRef<Error: DBErrorMarker>>(
     finish(&mut machine, &tx, &ran, options, None)
 }
 
-/// The library's tracer, and ours that stands in for one of them.
-type Tracer = (DebugInspector, Lookups);
+/// The library's tracer, ours that stands in for one of them, and ours that notes what the library's do not.
+type Tracer = (DebugInspector, Notes);
+type Notes = (Lookups, (Frames, UserOperations));
 
 fn is_prestate(options: &GethDebugTracingOptions) -> bool {
     options.tracer == Some(GethDebugTracerType::BuiltInTracer(GethDebugBuiltInTracerType::PreStateTracer))
@@ -117,13 +120,14 @@ fn is_prestate(options: &GethDebugTracingOptions) -> bool {
 
 fn tracer(options: &GethDebugTracingOptions) -> Result<Tracer, CallError> {
     if is_prestate(options) {
-        return Ok((DebugInspector::Noop(NoOpInspector), Lookups::new(true)));
+        return Ok((DebugInspector::Noop(NoOpInspector), (Lookups::new(true), Default::default())));
     }
     if options.tracer == Some(GethDebugTracerType::BuiltInTracer(GethDebugBuiltInTracerType::FlatCallTracer)) {
         // All calls are kept: which ones of precompiles are left out is decided at the end.
         let inspector =
             TracingInspector::new(TracingInspectorConfig::default_parity().set_exclude_precompile_calls(false));
-        return Ok((DebugInspector::FlatCallTracer(inspector), Lookups::default()));
+        let frames = (Frames::new(true), UserOperations::default());
+        return Ok((DebugInspector::FlatCallTracer(inspector), (Lookups::default(), frames)));
     }
     let library = DebugInspector::new(with_defaults(options.clone())).map_err(|error| match error {
         DebugInspectorError::JsTracerNotEnabled => {
@@ -132,7 +136,14 @@ fn tracer(options: &GethDebugTracingOptions) -> Result<Tracer, CallError> {
         }
         other => CallError::request(other),
     })?;
-    Ok((library, Lookups::default()))
+    let frames = match &library {
+        DebugInspector::CallTracer(..) => (Frames::new(true), UserOperations::default()),
+        DebugInspector::Erc7562Tracer(_, config) => {
+            (Frames::new(true), UserOperations::new(config.ignored_opcodes.iter().copied()))
+        }
+        _ => Default::default(),
+    };
+    Ok((library, (Lookups::default(), frames)))
 }
 
 /// Opcodes that geth's tracer for user operations does not count where the caller names none: arithmetic and the stack's.
@@ -186,7 +197,7 @@ fn finish<DB: DatabaseRef<Error: DBErrorMarker>>(
     context: Option<TransactionContext>,
 ) -> Result<GethTrace, CallError> {
     let block = machine.block().clone();
-    let ((inspector, lookups), state) = machine.inspector_and_state();
+    let ((inspector, (lookups, (frames, user_operations))), state) = machine.inspector_and_state();
     if is_prestate(options) {
         let config = options.tracer_config.clone().into_json();
         let config = if config.is_null() { PrestateConfig::default() } else { read_config(config)? };
@@ -195,6 +206,7 @@ fn finish<DB: DatabaseRef<Error: DBErrorMarker>>(
     let ran = ResultAndState { result: ran.result.clone(), state: ran.state.clone() };
     if let DebugInspector::FlatCallTracer(inspector) = inspector {
         let mut inspector = inspector.clone();
+        add_code_not_stored(inspector.traces_mut().nodes_mut(), frames.notes());
         inspector.set_transaction_gas_limit(tx.gas_limit);
         let config = options.tracer_config.clone().into_flat_call_config().unwrap_or_default();
         let words =
@@ -206,8 +218,15 @@ fn finish<DB: DatabaseRef<Error: DBErrorMarker>>(
             block_number: Some(block.number.saturating_to()),
             ..TransactionInfo::default()
         };
-        let with_precompiles = config.include_precompiles.unwrap_or_default();
-        return Ok(flat_traces(inspector, ran.result.tx_gas_used(), info, words, with_precompiles).into());
+        let shape = FlatShape {
+            words,
+            with_precompiles: config.include_precompiles.unwrap_or_default(),
+            notes: frames.notes(),
+        };
+        return Ok(flat_traces(inspector, ran.result.tx_gas_used(), info, &shape).into());
+    }
+    if let DebugInspector::CallTracer(inspector, ..) | DebugInspector::Erc7562Tracer(inspector, ..) = inspector {
+        add_code_not_stored(inspector.traces_mut().nodes_mut(), frames.notes());
     }
     let trace = inspector.get_result(context, tx, &block, &ran, &mut &*state).map_err(|error| match error {
         DebugInspectorError::Database(error) => CallError::state(error),
@@ -217,8 +236,9 @@ fn finish<DB: DatabaseRef<Error: DBErrorMarker>>(
         match (&mut trace, &*inspector) {
             (GethTrace::Default(frame), _) => trim_struct_logs(frame),
             (GethTrace::CallTracer(frame), DebugInspector::CallTracer(inspector, ..)) => {
-                name_failed_creations(inspector.traces().nodes(), frame, 0);
+                name_failures(inspector.traces().nodes(), frames.notes(), frame, 0);
             }
+            (GethTrace::Erc7562Tracer(frame), _) => user_operations.put_into(frame),
             _ => {}
         }
         trace

@@ -9,7 +9,8 @@
 //! | --- | --- |
 //! | `replay` | a block's transactions once more, one after the other |
 //! | `source` | a known block and the state that it ran on |
-//! | `debug`, `geth_shape` | geth's tracers; what geth writes otherwise than the inspectors |
+//! | `debug`, `frames`, `geth_shape` | geth's tracers; what the inspectors do not note of a frame; what geth writes otherwise than they |
+//! | `user_operations` | geth's tracer for user operations |
 //! | `prestate` | geth's prestate tracer |
 //! | `block_trace` | how a block runs in parallel |
 //! | `roots` | state roots between transactions, for receipts before Byzantium |
@@ -18,6 +19,7 @@
 
 mod block_trace;
 mod debug;
+mod frames;
 mod geth_shape;
 mod otterscan;
 mod parity;
@@ -25,6 +27,7 @@ mod prestate;
 mod replay;
 mod roots;
 mod source;
+mod user_operations;
 
 pub use block_trace::{BlockTrace, Bound, Dependency, Location, Run, SpanRow, TxRow, block_trace};
 pub use debug::{trace_call, trace_one, trace_transaction, trace_transactions};

@@ -73,7 +73,6 @@ fn parse(data: &[u8]) -> serde_json::Result<Fixture> {
     }
     // A fixture is one block: the schedules are those of chains that we do not run, the rules at that block we do.
     let config = &mut value["genesis"]["config"];
-    config["petersburgBlock"] = config["constantinopleBlock"].clone();
     if config["eip158Block"].is_null() || config["eip158Block"].as_u64() > config["byzantiumBlock"].as_u64() {
         config["eip158Block"] = config["byzantiumBlock"].clone();
     }
@@ -152,18 +151,8 @@ fn trace(fixture: &Fixture, tracer: &str) -> Result<Value, String> {
     Ok(serde_json::to_value(found).unwrap())
 }
 
-/// Fixtures that are not equal: the code of a creation in Frontier that could not pay for storing it, which revm does not give; why
-/// a precompile refuses its input, for which the library has one word; and slots whose reads it does not tell.
-const DIFFERENT: &[&str] = &[
-    "call_tracer_flat/callcode_precompiled_throw.json",
-    "call_tracer_flat/inner_precompiled_wrong_gas.json",
-    "call_tracer_flat/staticcall_precompiled.json",
-    "call_tracer_withLog/frontier_create_outofstorage.json",
-    "erc7562_tracer/erc7562Tracer.test_simple.json",
-];
-
 #[test]
-fn geth_fixtures_are_equal_but_those_listed() {
+fn all_geth_fixtures_are_equal() {
     let Some(files) = files("tracers") else { return };
     let (mut equal, mut different) = (0, Vec::new());
     for (name, data) in &files {
@@ -180,9 +169,7 @@ fn geth_fixtures_are_equal_but_those_listed() {
             _ => continue,
         };
         let fixture = parse(data).unwrap_or_else(|error| panic!("{name}: {error}"));
-        let is_listed = DIFFERENT.contains(&name.trim_start_matches("geth/"));
         match trace(&fixture, tracer) {
-            Err(_) if is_listed => {}
             Err(error) => different.push(format!("{name}: {error}")),
             Ok(found) => {
                 let mut expected = without_place(fixture.result);
@@ -192,8 +179,6 @@ fn geth_fixtures_are_equal_but_those_listed() {
                     without_nothing(&mut found);
                 }
                 match first_difference("", &expected, &found) {
-                    None if is_listed => different.push(format!("{name} is equal: take it off the list")),
-                    Some(_) if is_listed => {}
                     Some(what) => different.push(format!("{name}: {what}")),
                     None => equal += 1,
                 }

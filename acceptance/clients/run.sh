@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # run.sh LAMINAR [PYTHON]: ethers, viem, web3.py, Uniswap V2, cast and forge against `laminar node --dev` and against anvil, and the
-# gas of both compared.
+# gas of both compared; then browser/run.sh, a page in Chromium against ours, if there is a Chromium.
 #
 # Installs the npm packages of package.json beside itself (node_modules) if they are missing; PYTHON is an interpreter with `web3`
 # (pip install web3), without which web3.py is skipped. Everything runs on loopback. Exit code 0: every client passed on our node and
@@ -92,5 +92,10 @@ clients http://127.0.0.1:18746 >"$work/theirs"
 if ! diff <(grep '^gas' "$work/ours") <(grep '^gas' "$work/theirs"); then
     echo "gas differs from anvil's" >&2
     exit 1
+fi
+if [[ -x ${CHROMIUM:=/usr/bin/chromium} ]]; then
+    browser/run.sh "$laminar" "$CHROMIUM"
+else
+    echo "skipped: no Chromium at $CHROMIUM"
 fi
 echo "clients ok: $(grep -c '^gas' "$work/ours") transactions with the same gas as on anvil"

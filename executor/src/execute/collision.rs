@@ -3,7 +3,7 @@
 //! Place in the flow: every run of a transaction goes through it; revm's own check knows nonce and code only.
 //! Invariant: a creation at such an address fails exactly as one at an address with a nonce does. Everything else is revm's.
 
-use super::{Evm, observe::BlockContext};
+use super::{Evm, dispatch, observe::BlockContext};
 use crate::read_set::EnvironmentReads;
 use alloy_primitives::Address;
 use laminar_state_db::storage_only_id;
@@ -90,7 +90,14 @@ impl<'a, DB: DatabaseRef, TX: Transaction> EvmTr for Guarded<'_, 'a, DB, TX> {
     }
 
     fn frame_run(&mut self) -> Result<FrameInitOrResult<Self::Frame>, Failed<'a, DB, TX>> {
-        let ran = self.0.frame_run()?;
+        let frame = self.0.frame_stack.get();
+        let (context, instructions) = (&mut self.0.ctx, &self.0.instruction);
+        let (table, gas) = (instructions.instruction_table(), instructions.gas_table());
+        let action = dispatch::run(&mut frame.interpreter, table, gas, context);
+        let ran = frame.process_next_action::<_, Failed<'a, DB, TX>>(context, action)?;
+        if ran.is_result() {
+            frame.set_finished(true);
+        }
         // CONSENSUS: EIP-3651, the beneficiary is warm. A frame that cannot pay for a cold account ends before the account is
         // looked at, so that nothing else tells which account it was.
         if let ItemOrResult::Result(result) = &ran

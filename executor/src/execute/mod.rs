@@ -8,6 +8,7 @@
 
 mod capture;
 mod collision;
+mod dispatch;
 mod observe;
 mod transfer;
 mod view;

@@ -1,7 +1,7 @@
 //! Four states a permutation, on AVX2: the state does not fit the 16 registers and rotation takes three instructions.
 #![expect(unsafe_code, reason = "vector loads and stores, and the call into code compiled for AVX2")]
 
-use super::{last_word, rounds};
+use super::{ROUND_CONSTANTS, last_word, round};
 use crate::keccak::lanes::{Permutation, RATE, States, WORDS};
 use std::arch::{
     is_x86_feature_detected,
@@ -59,7 +59,9 @@ fn absorb(states: &mut States<LANES>, blocks: &[&[u8; RATE]; LANES]) {
     }
     // SAFETY: `last` is 32 readable bytes, and the load asks for no alignment.
     a[16] = xor(a[16], unsafe { _mm256_loadu_si256(last.as_ptr().cast()) });
-    rounds!(a);
+    for constant in ROUND_CONSTANTS {
+        round!(a, constant);
+    }
     for i in 0..WORDS {
         // SAFETY: a word of all lanes is 32 writable bytes, and the store asks for no alignment.
         unsafe { _mm256_storeu_si256(states[i].as_mut_ptr().cast(), a[i]) };

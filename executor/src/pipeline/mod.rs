@@ -18,5 +18,5 @@ mod witness;
 
 pub use import::{ImportError, Importer, Progress};
 pub use kept::{BlockParts, Extra, KeptBlock, KeptError, block_data, genesis_data};
-pub use queue::{BATCH_LEN_MAX, QUEUE_LEN, Stage, Stages, Stopped, run, run_in_turn};
+pub use queue::{BATCH_LEN_MAX, BATCH_LEN_MIN, QUEUE_LEN, Stage, Stages, Stopped, run, run_in_turn};
 pub use witness::{ExecutionWitness, WitnessError, execution_witness, kept_witness};

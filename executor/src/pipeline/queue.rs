@@ -17,6 +17,12 @@ use std::{
 /// Items that wait between two stages at most.
 pub const QUEUE_LEN: usize = 4;
 
+/// Items that a commit waits for, unless no more come.
+///
+/// PERF: a big block changes rows on nearly every page, and a commit writes each page anew: eight blocks at once write about as
+/// much as one (`laminar bench import`).
+pub const BATCH_LEN_MIN: usize = 8;
+
 /// Items that are committed together at most.
 pub const BATCH_LEN_MAX: usize = 64;
 
@@ -56,7 +62,7 @@ pub struct Stages<C, E, R, K> {
     pub execute: E,
     /// Takes what `execute` gave.
     pub root: R,
-    /// Takes one or more of what `root` gave, in order: [`BATCH_LEN_MAX`] at most.
+    /// Takes what `root` gave, in order: [`BATCH_LEN_MIN`] or more but for the last, and [`BATCH_LEN_MAX`] at most.
     pub commit: K,
 }
 
@@ -186,8 +192,10 @@ fn work_all<A, B, X>(from: Receiver<A>, to: SyncSender<B>, mut work: impl FnMut(
 
 fn commit_all<A, X>(from: Receiver<A>, mut commit: impl FnMut(Vec<A>) -> Result<(), X>) -> Result<(), X> {
     while let Ok(first) = from.recv() {
-        let waiting = from.try_iter().take(BATCH_LEN_MAX - 1);
-        commit(std::iter::once(first).chain(waiting).collect())?;
+        let mut batch = vec![first];
+        batch.extend(from.iter().take(BATCH_LEN_MIN - 1));
+        batch.extend(from.try_iter().take(BATCH_LEN_MAX - batch.len()));
+        commit(batch)?;
     }
     Ok(())
 }

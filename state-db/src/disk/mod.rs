@@ -1,7 +1,7 @@
 //! A store's committed blocks on disk, in one MDBX file.
 //!
 //! Place in the flow: behind `Store::create` and `Store::open`. `env` opens the folder, `table` draws the rows, `rows` reads and
-//! writes them typed, `write` is what a commit writes, `snapshot` what views read, `history` older states, `tries` roots and
+//! writes them typed, `append` is what a commit writes, `write` what else is written, `snapshot` what views read, `history` older states, `tries` roots and
 //! proofs, `cache` the newest values, `warm` the newest nodes; `maintain` and `verify` are for people.
 //!
 //! ```text
@@ -13,6 +13,7 @@
 //! before or after it. After one failed, nothing more is written until the store is opened again. Plain values and trie nodes
 //! are those of the newest block; older states are read through what was before each change.
 
+mod append;
 mod cache;
 mod env;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What a commit, an unwind, a genesis and pruning write.
+//! What an unwind, a genesis, an amendment and pruning write, and what a commit shares with them.
 //!
 //! Place in the flow: the backend opens a transaction, calls these, and commits it; nothing is visible before.
 //! Invariant: all tables stand at the same block afterwards; `Writing` stops at the first row that cannot be written.
@@ -14,12 +14,10 @@ use super::{
 use crate::{
     changes::{AccountChange, BlockChanges, SlotMap, WipedStorage},
     memory::MemoryState,
-    overlay::Layer,
     store::{BlockData, StoreError},
     trie::TrieUpdates,
 };
 use alloy_primitives::{Address, B256, U256, map::AddressMap};
-use std::sync::Arc;
 
 impl Writing<'_> {
     /// A new store's first block and state.
@@ -40,32 +38,8 @@ impl Writing<'_> {
         }
         self.write_nodes(&genesis.tries_mut().known_nodes())?;
         self.write_block_rows(block, genesis.state_root())?;
+        self.write_transactions(std::iter::once(block))?;
         self.set_oldest(block.id.number)
-    }
-
-    /// Blocks on the newest one, oldest first.
-    ///
-    /// PERF: rows go in by ascending keys, so that neighbours are written while their page is at hand; of the nodes that
-    /// several blocks change, only the last ones are written.
-    pub(super) fn write_blocks(&self, layers: &[Arc<Layer>]) -> Result<(), StoreError> {
-        for layer in layers {
-            let number = layer.block.id.number;
-            let mut accounts: Vec<_> = layer.changes.accounts.iter().collect();
-            accounts.sort_unstable_by_key(|(address, _)| **address);
-            let mut changed = Vec::with_capacity(accounts.len());
-            for (address, change) in &accounts {
-                let slots = self.write_history(number, address, change, layer)?;
-                changed.push(ChangedAccount { address: **address, is_wiped: change.wipes_storage(), slots });
-            }
-            accounts.iter().try_for_each(|(address, change)| self.write_account(address, change))?;
-            self.put::<ChangedKeys>(&number, &changed)?;
-            self.write_codes(&layer.changes)?;
-            self.write_block_rows(&layer.block, layer.state_root)?;
-        }
-        match layers {
-            [only] => self.write_nodes(&only.trie),
-            _ => self.write_nodes(&TrieUpdates::merged(layers.iter().map(|layer| &layer.trie))),
-        }
     }
 
     /// Changes the newest state as if its block had made these changes too.
@@ -81,7 +55,7 @@ impl Writing<'_> {
         if number > self.rows.oldest()? {
             self.amend_history(number, changes, wiped)?;
         }
-        changes.accounts.iter().try_for_each(|(address, change)| self.write_account(address, change))?;
+        self.write_state(changes.accounts.iter())?;
         self.write_codes(changes)?;
         self.write_nodes(trie)?;
         let row = self.rows.need::<Blocks>(&number)?;
@@ -112,62 +86,60 @@ impl Writing<'_> {
         self.put::<ChangedKeys>(&number, &changed)
     }
 
-    /// What was before the block; returns the slots with a row.
-    fn write_history(
+    /// The accounts and their slots after changes, which are given in order of time.
+    pub(super) fn write_state<'a>(
         &self,
-        number: u64,
-        address: &Address,
-        change: &AccountChange,
-        layer: &Layer,
-    ) -> Result<Vec<U256>, StoreError> {
-        self.put::<AccountHistory>(&(*address, number), &change.before)?;
-        let mut before: Vec<_> = slots_before(address, change, &layer.wiped).into_iter().collect();
-        before.sort_unstable_by_key(|(slot, _)| *slot);
-        for (slot, value) in &before {
-            self.put::<StorageHistory>(&(*address, *slot, number), value)?;
-        }
-        Ok(before.into_iter().map(|(slot, _)| slot).collect())
-    }
-
-    /// The account and its slots after changes.
-    fn write_account(&self, address: &Address, change: &AccountChange) -> Result<(), StoreError> {
-        if change.wipes_storage() {
-            self.delete_prefix::<Storage>(address.as_slice())?;
-        }
-        let Some(account) = &change.after else { return self.delete::<Accounts>(address) };
-        self.put::<Accounts>(address, account)?;
-        let mut slots: Vec<_> = change.storage.iter().collect();
-        slots.sort_unstable_by_key(|(slot, _)| **slot);
-        for (slot, value) in slots {
-            let key = (*address, *slot);
-            if value.after.is_zero() {
-                self.delete::<Storage>(&key)?;
-            } else {
-                self.put::<Storage>(&key, &value.after)?;
+        changes: impl Iterator<Item = (&'a Address, &'a AccountChange)>,
+    ) -> Result<(), StoreError> {
+        let mut changes: Vec<_> = changes.collect();
+        changes.sort_by_key(|(address, _)| **address);
+        let (mut accounts, mut storage) = (self.puts::<Accounts>()?, self.puts::<Storage>()?);
+        let mut slots = Vec::new();
+        for of_account in changes.chunk_by(|a, b| a.0 == b.0) {
+            let (address, last) = of_account[of_account.len() - 1];
+            if of_account.iter().any(|(_, change)| change.wipes_storage()) {
+                self.delete_prefix::<Storage>(address.as_slice())?;
+            }
+            let Some(account) = &last.after else {
+                self.delete::<Accounts>(address)?;
+                continue;
+            };
+            accounts.put(address, account)?;
+            slots_after(of_account.iter().map(|(_, change)| *change), &mut slots);
+            for (slot, value) in &slots {
+                let key = (*address, *slot);
+                match value.is_zero() {
+                    true => self.delete::<Storage>(&key)?,
+                    false => storage.put(&key, value)?,
+                }
             }
         }
         Ok(())
     }
 
-    fn write_codes(&self, changes: &BlockChanges) -> Result<(), StoreError> {
+    pub(super) fn write_codes(&self, changes: &BlockChanges) -> Result<(), StoreError> {
         let mut codes = changes.contracts.iter();
         codes.try_for_each(|(hash, code)| self.put::<Codes>(hash, &code.original_bytes()))
     }
 
-    fn write_nodes(&self, updates: &TrieUpdates) -> Result<(), StoreError> {
+    pub(super) fn write_nodes(&self, updates: &TrieUpdates) -> Result<(), StoreError> {
+        let mut puts = self.puts::<AccountNodes>()?;
         for (path, rlp) in &updates.accounts {
             match rlp {
-                Some(rlp) => self.put::<AccountNodes>(path, rlp)?,
+                Some(rlp) => puts.put(path, rlp)?,
                 None => self.delete::<AccountNodes>(path)?,
             }
         }
-        for (owner, storage) in &updates.storages {
+        let mut storages: Vec<_> = updates.storages.iter().collect();
+        storages.sort_unstable_by_key(|(owner, _)| **owner);
+        let mut puts = self.puts::<StorageNodes>()?;
+        for (owner, storage) in storages {
             if storage.is_wiped {
                 self.delete_prefix::<StorageNodes>(owner.as_slice())?;
             }
             for (path, rlp) in &storage.nodes {
                 match rlp {
-                    Some(rlp) => self.put::<StorageNodes>(&(*owner, *path), rlp)?,
+                    Some(rlp) => puts.put(&(*owner, *path), rlp)?,
                     None => self.delete::<StorageNodes>(&(*owner, *path))?,
                 }
             }
@@ -175,7 +147,7 @@ impl Writing<'_> {
         Ok(())
     }
 
-    fn write_block_rows(&self, block: &BlockData, state_root: B256) -> Result<(), StoreError> {
+    pub(super) fn write_block_rows(&self, block: &BlockData, state_root: B256) -> Result<(), StoreError> {
         let BlockData { id, parent, header, body, receipts, transactions, senders, extra } = block;
         let number = id.number;
         self.put::<Blocks>(&number, &BlockRow { hash: id.hash, parent: *parent, state_root })?;
@@ -184,18 +156,24 @@ impl Writing<'_> {
         self.put::<Bodies>(&number, body)?;
         self.put::<ReceiptLists>(&number, receipts)?;
         self.put::<BlockExtras>(&number, &(transactions.clone(), senders.clone(), extra.clone()))?;
-        for (index, hash) in (0..).zip(transactions) {
-            self.put::<Transactions>(hash, &(number, index))?;
-        }
         self.set_tip(id)
+    }
+
+    /// Where the transactions of blocks stand.
+    pub(super) fn write_transactions<'a>(&self, blocks: impl Iterator<Item = &'a BlockData>) -> Result<(), StoreError> {
+        let places = |block: &'a BlockData| {
+            (0..).zip(&block.transactions).map(|(index, hash)| (*hash, (block.id.number, index)))
+        };
+        let mut places: Vec<_> = blocks.flat_map(places).collect();
+        places.sort_unstable();
+        let mut puts = self.puts::<Transactions>()?;
+        places.iter().try_for_each(|(hash, place)| puts.put(hash, place))
     }
 
     /// Takes off the blocks above `to`: `back` leads from the newest state to that after `to`, and so do `updates`.
     pub(super) fn unwind(&self, to: u64, back: &BlockChanges, updates: &TrieUpdates) -> Result<(), StoreError> {
         let newest = self.rows.tip()?.id.number;
-        for (address, change) in &back.accounts {
-            self.write_account(address, change)?;
-        }
+        self.write_state(back.accounts.iter())?;
         self.write_nodes(updates)?;
         for number in (to + 1..=newest).rev() {
             self.delete_history(number)?;
@@ -238,8 +216,30 @@ impl Writing<'_> {
     }
 }
 
+/// The slots that changes leave behind, with zero for those that they clear; `slots` is overwritten, ascending. The last change
+/// lets the account live on.
+fn slots_after<'a>(changes: impl Iterator<Item = &'a AccountChange>, slots: &mut Vec<(U256, U256)>) {
+    slots.clear();
+    for change in changes {
+        if change.wipes_storage() {
+            slots.clear();
+        }
+        slots
+            .extend(change.storage.iter().filter(|_| change.after.is_some()).map(|(slot, value)| (*slot, value.after)));
+    }
+    slots.sort_by_key(|(slot, _)| *slot);
+    // Of several changes of a slot the last one counts.
+    slots.dedup_by(|later, earlier| {
+        let is_same = later.0 == earlier.0;
+        if is_same {
+            *earlier = *later;
+        }
+        is_same
+    });
+}
+
 /// The values before a change of all slots that it writes or wipes.
-fn slots_before(address: &Address, change: &AccountChange, wiped: &WipedStorage) -> SlotMap<U256> {
+pub(super) fn slots_before(address: &Address, change: &AccountChange, wiped: &WipedStorage) -> SlotMap<U256> {
     if !change.wipes_storage() {
         return change.storage.iter().map(|(slot, value)| (*slot, value.before)).collect();
     }

@@ -39,17 +39,22 @@ pub struct TrieUpdates {
 impl TrieUpdates {
     /// The updates of blocks, oldest first, as those of one.
     pub(crate) fn merged<'a>(blocks: impl IntoIterator<Item = &'a Self>) -> Self {
-        let (mut accounts, mut storages) = (Vec::new(), B256Map::default());
+        let mut accounts = Journal::default();
+        let mut storages = B256Map::<(bool, Journal)>::default();
         for block in blocks {
-            accounts.extend_from_slice(&block.accounts);
+            accounts.0.extend_from_slice(&block.accounts);
             for (owner, updates) in &block.storages {
+                let (is_wiped, journal) = storages.entry(*owner).or_default();
                 if updates.is_wiped {
-                    note_wiped(&mut storages, *owner);
+                    *is_wiped = true;
+                    journal.0.clear();
                 }
-                note_storage(&mut storages, *owner, updates.nodes.clone());
+                journal.0.extend_from_slice(&updates.nodes);
             }
         }
-        Self { accounts: Journal(accounts).into_updates(), storages }
+        let storage = |(is_wiped, journal): (bool, Journal)| StorageUpdates { is_wiped, nodes: journal.into_updates() };
+        let storages = storages.into_iter().map(|(owner, noted)| (owner, storage(noted))).collect();
+        Self { accounts: accounts.into_updates(), storages }
     }
 
     /// Whether nothing changed.

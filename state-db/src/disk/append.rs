@@ -1,0 +1,68 @@
+//! What a commit writes: the rows of all its blocks, table by table.
+//!
+//! Place in the flow: the backend opens a transaction, calls this, and commits it; `write` holds what unwinding shares.
+//! Invariant: the tables hold what they would hold if the blocks had been written one after the other.
+//! PERF: rows go in by ascending keys, so that each page is looked for and copied once, however many blocks change it; of
+//! accounts, slots and nodes that several blocks change, only the last ones are written.
+
+use super::{
+    rows::Writing,
+    table::{AccountHistory, ChangedAccount, ChangedKeys, StorageHistory},
+    write::slots_before,
+};
+use crate::{changes::AccountChange, overlay::Layer, store::StoreError, trie::TrieUpdates};
+use alloy_primitives::Address;
+use std::sync::Arc;
+
+impl Writing<'_> {
+    /// Blocks on the newest one, oldest first.
+    pub(super) fn write_blocks(&self, layers: &[Arc<Layer>]) -> Result<(), StoreError> {
+        self.write_history(layers)?;
+        self.write_state(layers.iter().flat_map(changes_of))?;
+        for layer in layers {
+            self.write_codes(&layer.changes)?;
+            self.write_block_rows(&layer.block, layer.state_root)?;
+        }
+        self.write_transactions(layers.iter().map(|layer| &*layer.block))?;
+        match layers {
+            [only] => self.write_nodes(&only.trie),
+            _ => self.write_nodes(&TrieUpdates::merged(layers.iter().map(|layer| &layer.trie))),
+        }
+    }
+
+    /// What was before each block, and which keys it changed.
+    fn write_history(&self, layers: &[Arc<Layer>]) -> Result<(), StoreError> {
+        let of_layer = |(place, layer)| changes_of(layer).map(move |(address, change)| (*address, place, change));
+        let mut changes: Vec<_> = layers.iter().enumerate().flat_map(of_layer).collect();
+        changes.sort_unstable_by_key(|(address, place, _)| (*address, *place));
+        let mut changed: Vec<Vec<ChangedAccount>> = layers.iter().map(|_| Vec::new()).collect();
+        let (mut accounts, mut storage) = (self.puts::<AccountHistory>()?, self.puts::<StorageHistory>()?);
+        let mut slots = Vec::new();
+        for of_account in changes.chunk_by(|a, b| a.0 == b.0) {
+            slots.clear();
+            for (address, place, change) in of_account {
+                let layer = &layers[*place];
+                let number = layer.block.id.number;
+                accounts.put(&(*address, number), &change.before)?;
+                let mut before: Vec<_> = slots_before(address, change, &layer.wiped).into_iter().collect();
+                before.sort_unstable_by_key(|(slot, _)| *slot);
+                slots.extend(before.iter().map(|(slot, value)| ((*address, *slot, number), *value)));
+                let before = before.into_iter().map(|(slot, _)| slot).collect();
+                let account = ChangedAccount { address: *address, is_wiped: change.wipes_storage(), slots: before };
+                changed[*place].push(account);
+            }
+            if of_account.len() > 1 {
+                slots.sort_unstable_by_key(|(key, _)| *key);
+            }
+            slots.iter().try_for_each(|(key, value)| storage.put(key, value))?;
+        }
+        for (layer, changed) in layers.iter().zip(&changed) {
+            self.put::<ChangedKeys>(&layer.block.id.number, changed)?;
+        }
+        Ok(())
+    }
+}
+
+fn changes_of(layer: &Arc<Layer>) -> impl Iterator<Item = (&Address, &AccountChange)> {
+    layer.changes.accounts.iter()
+}

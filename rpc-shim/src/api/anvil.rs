@@ -116,16 +116,7 @@ fn register_mining(module: &mut RpcModule<Context>) -> Result<(), RegisterMethod
         mine(context, number(blocks).unwrap_or(1), number(seconds), deadline)
     })?;
     heavy(module, &["evm_mine"], |context, args, deadline| {
-        let (options,) = args.read::<(Option<MineOptions>,)>()?;
-        let (timestamp, blocks) = match options {
-            None => (None, 1),
-            Some(MineOptions::Options { timestamp, blocks }) => (timestamp, blocks.unwrap_or(1)),
-            Some(MineOptions::Timestamp(timestamp)) => (timestamp, 1),
-        };
-        if let Some(timestamp) = timestamp {
-            dev(context)?.set_next_timestamp(timestamp)?;
-        }
-        mine(context, blocks, None, deadline)?;
+        mine_as_told(context, args, deadline)?;
         Ok("0x0")
     })?;
     quick(module, &["anvil_getAutomine", "hardhat_getAutomine"], |context, args| {
@@ -171,6 +162,21 @@ fn register_mining(module: &mut RpcModule<Context>) -> Result<(), RegisterMethod
         dev(context)?.set_next_base_fee(wei.to_u64())?;
         Ok(true)
     })
+}
+
+/// Mines what the parameters of `evm_mine` say; how many blocks.
+pub(super) fn mine_as_told(context: &Context, args: Args<'_>, deadline: Deadline) -> Result<u64, RpcError> {
+    let (options,) = args.read::<(Option<MineOptions>,)>()?;
+    let (timestamp, blocks) = match options {
+        None => (None, 1),
+        Some(MineOptions::Options { timestamp, blocks }) => (timestamp, blocks.unwrap_or(1)),
+        Some(MineOptions::Timestamp(timestamp)) => (timestamp, 1),
+    };
+    if let Some(timestamp) = timestamp {
+        dev(context)?.set_next_timestamp(timestamp)?;
+    }
+    mine(context, blocks, None, deadline)?;
+    Ok(blocks)
 }
 
 fn mine(context: &Context, blocks: u64, seconds: Option<u64>, deadline: Deadline) -> Result<(), RpcError> {

@@ -33,8 +33,11 @@ mod access_lists;
 mod admin;
 mod anvil;
 mod anvil_chain;
+mod anvil_mined;
 mod anvil_state;
+mod anvil_tokens;
 mod debug;
+mod debug_bad_blocks;
 mod debug_dump;
 mod eth_blocks;
 mod eth_call;
@@ -81,7 +84,9 @@ fn register(module: &mut RpcModule<Context>, is_dev: bool) -> Result<(), Registe
         eth_sign::register(module)?;
         anvil::register(module)?;
         anvil_chain::register(module)?;
+        anvil_mined::register(module)?;
         anvil_state::register(module)?;
+        anvil_tokens::register(module)?;
         hardhat::register(module)?;
     }
     eth_send::register(module)?;
@@ -90,6 +95,7 @@ fn register(module: &mut RpcModule<Context>, is_dev: bool) -> Result<(), Registe
     eth_node::register(module)?;
     access_lists::register(module)?;
     debug::register(module)?;
+    debug_bad_blocks::register(module)?;
     debug_dump::register(module)?;
     eth_call::register(module)?;
     txpool::register(module)?;

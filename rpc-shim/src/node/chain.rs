@@ -7,6 +7,7 @@
 //! of the store; one import or change of the head runs at a time. Lock order: `writer` before `tree`.
 
 use super::{
+    bad_blocks::{BadBlock, BadBlocks},
     error::ChainError,
     head::{BEHIND_MAX, ForkChoice, HeadChange},
     record::BlockRecord,
@@ -31,6 +32,7 @@ pub struct Node {
     pub(super) tree: RwLock<BlockTree>,
     /// Held by whoever imports, moves the head or edits its state.
     pub(super) writer: Mutex<()>,
+    pub(super) bad_blocks: BadBlocks,
     heads: broadcast::Sender<Arc<HeadChange>>,
 }
 
@@ -87,7 +89,7 @@ impl Node {
         };
         (tree.safe, tree.finalized) = (committed(safe)?, committed(finalized)?);
         let (tree, heads) = (RwLock::new(tree), broadcast::channel(BEHIND_MAX).0);
-        Ok(Self { spec, executor, store, tree, writer: Mutex::new(()), heads })
+        Ok(Self { spec, executor, store, tree, writer: Mutex::new(()), bad_blocks: BadBlocks::default(), heads })
     }
 
     /// The schedule.
@@ -103,6 +105,11 @@ impl Node {
     /// Blocks and states: what is canonical is committed there.
     pub const fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// The last blocks that were refused for good, the highest first; at most ten.
+    pub fn bad_blocks(&self) -> Vec<Arc<BadBlock>> {
+        self.bad_blocks.all()
     }
 
     /// Every change of the head from now on.

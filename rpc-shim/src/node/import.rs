@@ -8,7 +8,7 @@ use super::{
     ahead::RootAhead,
     chain::Node,
     costs::{Counted, ImportCosts},
-    error::ImportError,
+    error::{ImportError, InvalidBlock},
     record::BlockRecord,
 };
 use crate::metrics::{self, Stage, Stopwatch};
@@ -123,9 +123,10 @@ impl Node {
             return Ok(Imported::Known(hash));
         }
         let mut watch = Stopwatch::start();
-        let checked = self.check(hash, &block)?;
+        let refused = |error| self.refused(hash, &block, error);
+        let checked = self.check(hash, &block).map_err(refused)?;
         if let Some(list) = access_list.as_ref().filter(|_| checked.rules.has_block_access_list()) {
-            check_delivered_list(&block, list).map_err(|rule| ImportError::invalid(hash, rule))?;
+            check_delivered_list(&block, list).map_err(|rule| refused(ImportError::invalid(hash, rule)))?;
         }
         costs.check = watch.lap(Stage::Check);
         let _writer = self.writer.lock();
@@ -134,11 +135,11 @@ impl Node {
             return Ok(Imported::Known(hash));
         }
         let mut watch = Stopwatch::start();
-        let outcome = self.execute(&block, &checked, access_list.as_ref(), foresee, costs)?;
+        let outcome = self.execute(&block, &checked, access_list.as_ref(), foresee, costs).map_err(refused)?;
         costs.execute = watch.lap(Stage::Execute);
         metrics::executed(outcome.gas_used, outcome.receipts.len(), costs.execute, &outcome.stats);
         check_results(&checked.rules, &block, &outcome, access_list.as_ref())
-            .map_err(|rule| ImportError::invalid(hash, rule))?;
+            .map_err(|rule| refused(ImportError::invalid(hash, rule)))?;
         let Block { header, body } = block;
         self.stage(BlockRecord {
             header: header.seal_unchecked(hash),
@@ -198,8 +199,18 @@ impl Node {
         let root = self.store.stage(record.to_data(), changes).map_err(failed)?;
         if let Err(rule) = check_state_root(&self.spec.rules_for(header), header, root) {
             self.store.discard(&hash).map_err(failed)?;
-            return Err(ImportError::invalid(hash, rule));
+            let BlockRecord { header, body, .. } = record;
+            let block = Block { header: header.into_inner(), body };
+            return Err(self.refused(hash, &block, ImportError::invalid(hash, rule)));
         }
         Ok(self.insert(record))
+    }
+
+    /// Keeps a block that broke a rule, for whoever asks; gives the error back.
+    fn refused(&self, hash: B256, block: &Block, error: ImportError) -> ImportError {
+        if let ImportError::Invalid(invalid) = &error {
+            self.bad_blocks.keep(hash, block.clone(), InvalidBlock::clone(invalid));
+        }
+        error
     }
 }

@@ -11,6 +11,7 @@
 
 mod adopt;
 mod ahead;
+mod bad_blocks;
 mod chain;
 mod costs;
 mod error;
@@ -22,6 +23,7 @@ mod record;
 mod tags;
 mod tree;
 
+pub use bad_blocks::BadBlock;
 pub use chain::Node;
 pub use costs::{ImportCosts, Reads};
 pub use error::{ChainError, ImportError, InvalidBlock};

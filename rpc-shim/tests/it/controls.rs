@@ -168,3 +168,43 @@ async fn any_block_has_an_access_list_and_its_accounts_can_be_dumped() {
     let block = chain.ask("eth_getBlockByNumber", json!(["0x1", false])).await;
     assert_eq!(format!("0x{}", dump["root"].as_str().unwrap()), block["stateRoot"].as_str().unwrap());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_say_what_they_were_told_to_say() {
+    let chain = Chain::new(Mining::Auto);
+    // Says what the slot holds that its first argument names.
+    chain.ask("anvil_setCode", json!([CONTRACT, "0x6004355460005260206000f3"])).await;
+    chain.ask("anvil_dealERC20", json!([FIRST, CONTRACT, "0x7b"])).await;
+    chain.ask("anvil_setERC20Allowance", json!([SECOND, FIRST, CONTRACT, "500"])).await;
+    for (selector, account, amount) in [("70a08231", FIRST, 123), ("dd62ed3e", SECOND, 500)] {
+        let input = format!("0x{selector}{:0>64}", &account[2..]);
+        let said = chain.ask("eth_call", json!([{ "to": CONTRACT, "input": input }])).await;
+        assert_eq!(said, format!("0x{amount:064x}"));
+    }
+    // Says the number of the block, which no slot decides.
+    chain.ask("anvil_setCode", json!([CONTRACT, "0x4360005260206000f3"])).await;
+    let error = chain.try_ask("hardhat_dealERC20", json!([FIRST, CONTRACT, "0x7b"])).await.unwrap_err();
+    assert_eq!(
+        (&error["code"], &error["message"]),
+        (&json!(-32603), &json!("Unable to set ERC20 balance, no slot found"))
+    );
+    assert_eq!(chain.try_ask("anvil_setRpcUrl", json!(["http://127.0.0.1:1"])).await.unwrap_err()["code"], -32602);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mining_in_detail_tells_what_transactions_gave_back() {
+    let chain = Chain::new(Mining::Manual);
+    // Reverts with its input.
+    chain.ask("anvil_setCode", json!([CONTRACT, "0x366000600037366000fd"])).await;
+    let reason = format!("0x08c379a0{:064x}{:064x}{:0<64}", 32, 6, "6e6f20776179");
+    let request = json!([{ "from": FIRST, "to": CONTRACT, "gas": "0x186a0", "input": reason }]);
+    chain.ask("eth_sendTransaction", request).await;
+    chain.ask("eth_sendTransaction", json!([{ "from": FIRST, "to": SECOND, "value": "0x1" }])).await;
+    let blocks = chain.ask("evm_mine_detailed", json!([{ "timestamp": null, "blocks": 2 }])).await;
+    let blocks = blocks.as_array().unwrap();
+    assert_eq!((blocks.len(), &blocks[0]["number"], &blocks[1]["number"]), (2, &json!("0x1"), &json!("0x2")));
+    let [reverted, sent] = blocks[0]["transactions"].as_array().unwrap().as_slice() else { panic!("{blocks:?}") };
+    assert_eq!((&reverted["revertReason"], &reverted["output"]), (&json!("no way"), &json!(reason)));
+    assert_eq!((&sent["revertReason"], &sent["output"]), (&Value::Null, &json!("0x")));
+    assert_eq!(blocks[1]["transactions"], json!([]));
+}

@@ -4,6 +4,7 @@
 
 mod attributes;
 mod auth;
+mod bad_blocks;
 mod branches;
 mod build;
 mod calls;

@@ -9,6 +9,7 @@
 mod capture;
 mod collision;
 mod dispatch;
+mod mapping_keys;
 mod observe;
 mod transfer;
 mod view;

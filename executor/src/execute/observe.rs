@@ -12,14 +12,14 @@
 //! | `CALL`, `CALLCODE`, `CREATE`, `CREATE2` with value v | own balance at least v at that moment; exactly, if it is less |
 //! | `COINBASE`, `TIMESTAMP`, `NUMBER`, `BLOCKHASH`, `PREVRANDAO`, `GASLIMIT`, `BLOBBASEFEE`, `SLOTNUM` | that of the block |
 
-use super::view::StateView;
+use super::{mapping_keys::keccak256_opcode, view::StateView};
 use crate::read_set::{BalanceRule, EnvironmentReads};
 use alloy_primitives::{Address, U256};
 use revm::{
     Context, Journal,
     bytecode::opcode::{
-        BALANCE, BLOBBASEFEE, BLOCKHASH, CALL, CALLCODE, COINBASE, CREATE, CREATE2, DIFFICULTY, GASLIMIT, NUMBER,
-        SELFBALANCE, SELFDESTRUCT, SLOTNUM, TIMESTAMP,
+        BALANCE, BLOBBASEFEE, BLOCKHASH, CALL, CALLCODE, COINBASE, CREATE, CREATE2, DIFFICULTY, GASLIMIT, KECCAK256,
+        NUMBER, SELFBALANCE, SELFDESTRUCT, SLOTNUM, TIMESTAMP,
     },
     context::{BlockEnv, CfgEnv},
     context_interface::Transaction,
@@ -37,7 +37,7 @@ use revm::{
 pub(super) type BlockContext<'a, DB, TX> =
     Context<BlockEnv, TX, CfgEnv, StateView<'a, DB>, Journal<StateView<'a, DB>>, ()>;
 
-type Step<'s, 'a, DB, TX> = InstructionContext<'s, BlockContext<'a, DB, TX>, EthInterpreter>;
+pub(super) type Step<'s, 'a, DB, TX> = InstructionContext<'s, BlockContext<'a, DB, TX>, EthInterpreter>;
 
 /// Wraps the observing opcodes of `table`, keeping their static gas.
 pub(super) fn install<DB: DatabaseRef, TX: Transaction>(
@@ -61,6 +61,7 @@ pub(super) fn install<DB: DatabaseRef, TX: Transaction>(
     wrap(BLOBBASEFEE, look::<BLOBBASEFEE, DB, TX>);
     wrap(SLOTNUM, look::<SLOTNUM, DB, TX>);
     wrap(BLOCKHASH, blockhash);
+    wrap(KECCAK256, keccak256_opcode);
 }
 
 /// The opcodes that push one thing of the block.

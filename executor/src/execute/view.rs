@@ -5,6 +5,7 @@
 //! any mixture of published values, each location once, because revm's journal asks for each location once a run.
 //! It writes nothing; what the run wrote is captured from the journal.
 
+use super::mapping_keys::MappingKeys;
 use crate::{
     block_state::{BlockState, SlotNow},
     error::ExecuteError,
@@ -70,13 +71,14 @@ pub(crate) struct StateView<'a, DB> {
     pub(super) committed: Option<BlockState>,
     pub(super) turn: Turn,
     pub(super) notes: Notes,
+    pub(super) mapping_keys: MappingKeys,
 }
 
 impl<'a, DB: DatabaseRef> StateView<'a, DB> {
     /// A speculative view.
     pub(super) fn new(parent: &'a DB, memory: &'a MvMemory) -> Self {
         let turn = Turn { index: TxIndex(0), sender: Address::ZERO, nonce: 0 };
-        Self { parent, memory, committed: None, turn, notes: Notes::default() }
+        Self { parent, memory, committed: None, turn, notes: Notes::default(), mapping_keys: MappingKeys::default() }
     }
 
     /// Starts the run of `turn` with empty notes.

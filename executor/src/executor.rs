@@ -39,8 +39,11 @@ const PARALLEL_TXS_MIN: usize = 3;
 /// parent go to other workers.
 const PARALLEL_TRANSFERS_MIN: usize = 2_000;
 
-/// Transactions that a worker takes at once where nine of ten are plain transfers: some microseconds of work.
-const TRANSFERS_AT_ONCE: usize = 16;
+/// Transactions that a worker takes at once at most. Neighbours share cache lines: their slots, and what they write where the
+/// last ones wrote.
+const AT_ONCE_MAX: usize = 16;
+/// Handfuls that each worker finds at least in a block of other transactions than plain transfers, so that they end together.
+const HANDFULS_PER_WORKER_MIN: usize = 64;
 
 /// What the caller knows of a block before its first transaction runs. A hint: it can be wrong or absent.
 #[derive(Debug, Default)]
@@ -251,6 +254,15 @@ impl BlockExecutor {
         if self.config.mode == Mode::Auto && little { 1 } else { self.pool.workers() }
     }
 
+    /// How many transactions a worker takes at once.
+    fn handful(&self, prepared: &PreparedBlock) -> usize {
+        let txs = prepared.txs.len();
+        if plain_transfers(prepared).saturating_mul(10) >= txs.saturating_mul(9) {
+            return AT_ONCE_MAX;
+        }
+        (txs / (self.pool.workers() * HANDFULS_PER_WORKER_MIN)).clamp(1, AT_ONCE_MAX)
+    }
+
     fn path(&self, gas_used: u64, prepared: &PreparedBlock, knowledge: &Knowledge) -> Path {
         let txs = prepared.txs.len();
         match self.config.mode {
@@ -278,7 +290,7 @@ impl BlockExecutor {
         clock: Clock,
     ) -> Result<(Prepared, Vec<Span>), ExecuteError> {
         let txs = around.block.txs.len();
-        let plan = || Plan::in_order(declared.order(around.block, start)).in_handfuls(handful(around.block));
+        let plan = || Plan::in_order(declared.order(around.block, start)).in_handfuls(self.handful(around.block));
         let gas_limits = |at: usize| around.block.txs[at].gas_limit;
         let prepared = match (self.config.predict, knowledge) {
             (Predict::Ahead, Knowledge::Simulations(known)) => match known.into_attempts(&self.pool, around) {
@@ -326,12 +338,6 @@ pub(crate) fn pays_in_parallel(prepared: &PreparedBlock, gas_used: u64) -> bool 
 /// Transactions that can be nothing but plain transfers, or fail.
 fn plain_transfers(prepared: &PreparedBlock) -> usize {
     prepared.txs.iter().filter(|tx| tx.gas_limit == TRANSFER_GAS).count()
-}
-
-/// How many transactions a worker takes at once.
-fn handful(prepared: &PreparedBlock) -> usize {
-    let transfers = plain_transfers(prepared);
-    if transfers.saturating_mul(10) >= prepared.txs.len().saturating_mul(9) { TRANSFERS_AT_ONCE } else { 1 }
 }
 
 /// The rules after the transactions, and the outcome.

@@ -15,7 +15,7 @@ use revm::{
 
 const LENGTH: usize = 64;
 /// Power of two; with 96 bytes each they stay within the cache of a core.
-const ENTRIES: usize = 2048;
+const ENTRIES: usize = 512;
 
 /// The last hashes made, one for each place that the bytes hashed may have.
 #[derive(Debug, Default)]

@@ -51,6 +51,9 @@ impl Revoked {
 
     /// Adds what `other` has.
     pub fn extend(&mut self, other: Self) {
+        if other.is_empty() {
+            return;
+        }
         for (address, doubts) in other.0 {
             match self.0.entry(address) {
                 Entry::Occupied(known) => known.into_mut().extend(doubts),

@@ -18,6 +18,9 @@ const LARGE_GAS_MIN: u64 = 250_000;
 /// Bytes of calldata that name the function and its first argument, in a token transfer the recipient.
 const CALL_LEN: usize = 4 + 32;
 
+/// Groups for which there is room from the start: for more, growing costs less than fresh memory for all would, had they few.
+const GROUPS_EXPECTED: usize = 512;
+
 /// Marks a transaction that is in no group, or the first of its group.
 const NONE: u32 = u32::MAX;
 
@@ -83,8 +86,8 @@ impl Declared {
         let mut calls: HashMap<Key, (u32, u32), FbBuildHasher<{ Address::len_bytes() + CALL_LEN }>> =
             HashMap::default();
         let mut targets: HashMap<Address, (u32, u32), FbBuildHasher<20>> = HashMap::default();
-        calls.reserve(count);
-        targets.reserve(count);
+        calls.reserve(count.min(GROUPS_EXPECTED));
+        targets.reserve(count.min(GROUPS_EXPECTED));
         for (at, tx) in callers() {
             let Some(target) = tx.kind.to() else { continue };
             declared.targets.join(at, targets.entry(*target).or_insert((NONE, NONE)));

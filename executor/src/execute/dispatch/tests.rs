@@ -47,7 +47,8 @@ fn check(code: &[u8], gas_limit: u64, spec: SpecId) -> InterpreterAction {
     let frame = || {
         let bytecode = ExtBytecode::new(Bytecode::new_legacy(Bytes::copy_from_slice(code)));
         // An input of nothing, which lies nowhere in the memory, at odd limits.
-        let input = if gas_limit.is_multiple_of(2) { input() } else { InputsImpl { input: CallInput::default(), ..input() } };
+        let input =
+            if gas_limit.is_multiple_of(2) { input() } else { InputsImpl { input: CallInput::default(), ..input() } };
         Interpreter::new(SharedMemory::new(), bytecode, input, false, spec, gas_limit)
     };
     let (mut ours, mut theirs) = (frame(), frame());

@@ -27,13 +27,14 @@ pub(super) struct Sender {
 pub(super) fn capture(run: &mut Simulation, state: &mut EvmState, notes: &Notes, sender: Sender) {
     run.environment = notes.environment;
     run.accounts.reserve(state.len());
-    for (address, account) in state.drain() {
-        push(run, address, account, notes, sender);
+    for (address, account) in state.iter_mut() {
+        push(run, *address, account, notes, sender);
     }
+    state.clear();
 }
 
-fn push(run: &mut Simulation, address: Address, account: JournalAccount, notes: &Notes, sender: Sender) {
-    let fate = fate(&account);
+fn push(run: &mut Simulation, address: Address, account: &mut JournalAccount, notes: &Notes, sender: Sender) {
+    let fate = fate(account);
     let after = Account::from(&account.info);
     let seen = if account.is_loaded_as_not_existing() {
         None
@@ -51,7 +52,7 @@ fn push(run: &mut Simulation, address: Address, account: JournalAccount, notes: 
         after: value.present_value(),
     }));
     if after.code_hash != before.code_hash
-        && let Some(code) = account.info.code.filter(|_| fate != Fate::Destroyed && after.has_code())
+        && let Some(code) = account.info.code.take().filter(|_| fate != Fate::Destroyed && after.has_code())
     {
         run.codes.push((after.code_hash, code));
     }

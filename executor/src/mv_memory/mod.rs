@@ -10,6 +10,7 @@
 
 mod filter;
 mod revoked;
+mod table;
 mod versions;
 
 use crate::{
@@ -22,18 +23,17 @@ use alloy_primitives::{
     map::{B256Map, DefaultHashBuilder},
 };
 use filter::Filter;
-use hashbrown::HashTable;
 use laminar_state_db::Account;
 use revm::bytecode::Bytecode;
 pub use revoked::{Doubts, Revoked};
 use std::hash::BuildHasher;
-use versions::Versions;
+use table::Table;
 
 /// Shards of the table; a power of two, well above any worker count.
 const SHARDS: usize = 64;
 
 /// Locations that a transaction is expected to publish.
-const LOCATIONS_PER_TX: usize = 8;
+const LOCATIONS_PER_TX: usize = 4;
 
 /// An account as one transaction leaves it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,14 +41,6 @@ struct AccountVersion {
     account: Option<Account>,
     storage_cleared: bool,
 }
-
-#[derive(Debug)]
-struct Entry<K, T> {
-    key: K,
-    versions: Versions<T>,
-}
-
-type Table<K, T> = HashTable<Entry<K, T>>;
 
 #[derive(Debug, Default)]
 struct Shard {
@@ -117,8 +109,7 @@ impl MvMemory {
             return None;
         }
         let shard = self.shard(hash).lock();
-        let entry = shard.accounts.find(hash, |entry| entry.key == *address)?;
-        entry.versions.newest_below(reader).map(|(_, version)| version.account)
+        shard.accounts.get(hash, address)?.newest_below(reader).map(|(_, version)| version.account)
     }
 
     /// The slot as the newest transaction below `reader` left it; `None` if none of them published it.
@@ -128,8 +119,7 @@ impl MvMemory {
         let cleared = if self.has_cleared.load(Ordering::Relaxed) { self.cleared_by(address, reader) } else { None };
         let written = self.filter.may_contain(hash).then(|| {
             let shard = self.shard(hash).lock();
-            let entry = shard.slots.find(hash, |entry| entry.key.0 == *address && entry.key.1 == *slot)?;
-            entry.versions.newest_below(reader).copied()
+            shard.slots.get(hash, &(*address, *slot))?.newest_below(reader).copied()
         });
         match (written.flatten(), cleared) {
             (Some((writer, value)), Some(clearer)) if writer >= clearer => Some(value),
@@ -204,10 +194,7 @@ impl MvMemory {
         let hash = self.hasher.hash_one((&address, &slot));
         let replaced = {
             let mut shard = self.shard(hash).lock();
-            let rehash = |entry: &Entry<(Address, U256), U256>| self.hasher.hash_one((&entry.key.0, &entry.key.1));
-            let found = shard.slots.entry(hash, |entry| entry.key == (address, slot), rehash);
-            let entry = found.or_insert_with(|| Entry { key: (address, slot), versions: Versions::default() });
-            entry.into_mut().versions.set(index, value)
+            shard.slots.get_or_insert(hash, (address, slot), |key| self.hasher.hash_one(key)).set(index, value)
         };
         self.filter.insert(hash);
         replaced
@@ -229,10 +216,7 @@ impl MvMemory {
         let hash = self.hasher.hash_one(address);
         let replaced = {
             let mut shard = self.shard(hash).lock();
-            let rehash = |entry: &Entry<Address, AccountVersion>| self.hasher.hash_one(entry.key);
-            let found = shard.accounts.entry(hash, |entry| entry.key == address, rehash);
-            let entry = found.or_insert_with(|| Entry { key: address, versions: Versions::default() });
-            entry.into_mut().versions.set(index, version)
+            shard.accounts.get_or_insert(hash, address, |key| self.hasher.hash_one(key)).set(index, version)
         };
         if version.storage_cleared {
             // ORDER: Relaxed, see `slot`.
@@ -246,25 +230,22 @@ impl MvMemory {
     pub(crate) fn remove_account(&self, index: TxIndex, address: &Address) -> bool {
         let hash = self.hasher.hash_one(address);
         let mut shard = self.shard(hash).lock();
-        let entry = shard.accounts.find_mut(hash, |entry| entry.key == *address);
-        entry.is_some_and(|entry| entry.versions.remove(index))
+        shard.accounts.get_mut(hash, address).is_some_and(|versions| versions.remove(index))
     }
 
     /// Takes back a slot as `index` left it. True if it was published.
     pub(crate) fn remove_slot(&self, index: TxIndex, address: &Address, slot: &U256) -> bool {
         let hash = self.hasher.hash_one((address, slot));
         let mut shard = self.shard(hash).lock();
-        let entry = shard.slots.find_mut(hash, |entry| entry.key == (*address, *slot));
-        entry.is_some_and(|entry| entry.versions.remove(index))
+        shard.slots.get_mut(hash, &(*address, *slot)).is_some_and(|versions| versions.remove(index))
     }
 
     /// Whether `index` is published to leave an account like this.
     pub(crate) fn has_account(&self, index: TxIndex, address: &Address, account: &Account) -> bool {
         let hash = self.hasher.hash_one(address);
         let shard = self.shard(hash).lock();
-        let entry = shard.accounts.find(hash, |entry| entry.key == *address);
-        entry.is_some_and(|entry| {
-            entry.versions.iter().any(|(at, version)| *at == index && version.account.as_ref() == Some(account))
+        shard.accounts.get(hash, address).is_some_and(|versions| {
+            versions.iter().any(|(at, version)| *at == index && version.account.as_ref() == Some(account))
         })
     }
 
@@ -275,8 +256,8 @@ impl MvMemory {
             return None;
         }
         let shard = self.shard(hash).lock();
-        let entry = shard.accounts.find(hash, |entry| entry.key == *address)?;
-        let newest = entry.versions.iter().rev().find(|(index, version)| *index < reader && version.storage_cleared);
+        let versions = shard.accounts.get(hash, address)?;
+        let newest = versions.iter().rev().find(|(index, version)| *index < reader && version.storage_cleared);
         newest.map(|(index, _)| *index)
     }
 

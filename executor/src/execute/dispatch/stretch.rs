@@ -83,19 +83,20 @@ impl Stretch<'_> {
                 (*top, *other) = (*other, *top);
                 Some(())
             }
-            op::POP => drop_words(stack, 1),
+            op::POP => drop_top(stack),
             op::JUMPDEST => Some(()),
             op::JUMP => {
                 let target = *stack.data().last()?;
                 self.jump(target)?;
-                drop_words(stack, 1)
+                drop_top(stack)
             }
             op::JUMPI => {
                 let [.., condition, target] = stack.data()[..] else { return None };
                 if !condition.is_zero() {
                     self.jump(target)?;
                 }
-                drop_words(stack, 2)
+                drop_top(stack)?;
+                drop_top(stack)
             }
             op::ADD => combine(stack, U256::wrapping_add),
             op::MUL => combine(stack, U256::wrapping_mul),
@@ -143,7 +144,8 @@ impl Stretch<'_> {
                 let [.., word, offset] = &stack.data()[..] else { return None };
                 let (start, _) = word_at(*offset).filter(|word| word.1 <= memory.len())?;
                 memory.set(start, &word.to_be_bytes::<32>());
-                drop_words(stack, 2)
+                drop_top(stack)?;
+                drop_top(stack)
             }
             _ if matches!(opcode, op::PUSH5..=op::PUSH31) => self.push(stack, usize::from(opcode - op::PUSH1) + 1),
             _ => None,
@@ -194,7 +196,7 @@ impl Stretch<'_> {
             _ => return None,
         };
         self.branch(u16::from_be_bytes([high, low]), taken, self.cost(jump))?;
-        if jump == op::JUMPI { drop_words(stack, 1) } else { Some(()) }
+        if jump == op::JUMPI { drop_top(stack) } else { Some(()) }
     }
 
     /// The end of a PUSH2 and a jump, whose opcode is the third byte from here and for which `cost` is to be paid.
@@ -218,7 +220,7 @@ impl Stretch<'_> {
     fn compare(&mut self, stack: &mut Stack, holds: impl FnOnce(&U256, &U256) -> bool) -> Option<()> {
         let [.., second, first] = &stack.data()[..] else { return None };
         let truth = holds(first, second);
-        drop_words(stack, 1)?;
+        drop_top(stack)?;
         self.answer(stack, truth)
     }
 
@@ -226,7 +228,7 @@ impl Stretch<'_> {
     #[inline(always)]
     fn answer(&mut self, stack: &mut Stack, truth: bool) -> Option<()> {
         if stack.len() < STACK_LIMIT && self.branch_on(truth).is_some() {
-            drop_words(stack, 1)?;
+            drop_top(stack)?;
         } else {
             *stack.data_mut().last_mut()? = U256::from(truth);
         }
@@ -251,12 +253,10 @@ fn push(stack: &mut Stack, word: U256) -> Option<()> {
     stack.push(word).then_some(())
 }
 
-/// Drops the `count` words on top.
+/// Drops the word on top.
 #[inline(always)]
-fn drop_words(stack: &mut Stack, count: usize) -> Option<()> {
-    let height = stack.len().checked_sub(count)?;
-    stack.data_mut().truncate(height);
-    Some(())
+fn drop_top(stack: &mut Stack) -> Option<()> {
+    stack.data_mut().pop().map(|_| ())
 }
 
 /// Puts what `compute` makes of the two words on top in their place.
@@ -264,7 +264,7 @@ fn drop_words(stack: &mut Stack, count: usize) -> Option<()> {
 fn combine(stack: &mut Stack, compute: impl FnOnce(U256, U256) -> U256) -> Option<()> {
     let [.., second, first] = &mut stack.data_mut()[..] else { return None };
     *second = compute(*first, *second);
-    drop_words(stack, 1)
+    drop_top(stack)
 }
 
 /// Puts what `compute` makes of the word on top in its place.

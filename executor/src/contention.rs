@@ -65,6 +65,8 @@ pub(crate) struct HotGroups {
     declared: Declared,
     /// One cell a group, for each likeness.
     heat: [Box<[AtomicU32]>; Likeness::ALL.len()],
+    /// The same: while a group is hot, which of it was done last.
+    last: [Box<[AtomicU32]>; Likeness::ALL.len()],
     /// Whether what a transaction does can be seen by others; empty if nobody calls anything.
     done: Box<[AtomicBool]>,
 }
@@ -72,10 +74,10 @@ pub(crate) struct HotGroups {
 impl HotGroups {
     /// All groups of a block of `txs` transactions, cold.
     pub(crate) fn new(declared: Declared, txs: usize) -> Self {
-        let cold = |likeness| (0..declared.groups_len(likeness)).map(|_| AtomicU32::new(0)).collect();
-        let heat = Likeness::ALL.map(cold);
+        let cells = |likeness| (0..declared.groups_len(likeness)).map(|_| AtomicU32::new(0)).collect();
+        let (heat, last) = (Likeness::ALL.map(cells), Likeness::ALL.map(cells));
         let watched = if declared.groups_len(Likeness::SameTarget) == 0 { 0 } else { txs };
-        Self { declared, heat, done: (0..watched).map(|_| AtomicBool::new(false)).collect() }
+        Self { declared, heat, last, done: (0..watched).map(|_| AtomicBool::new(false)).collect() }
     }
 
     /// Whether a run of `index` now would most likely be thrown away: one of its groups is hot, and the one before it there is
@@ -91,8 +93,13 @@ impl HotGroups {
 
     /// Notes that what `index` does can be seen.
     pub(crate) fn note_done(&self, index: TxIndex) {
-        if let Some(done) = self.done.get(index.as_usize()) {
-            done.store(true, Ordering::Relaxed);
+        let Some(done) = self.done.get(index.as_usize()) else { return };
+        done.store(true, Ordering::Relaxed);
+        for likeness in Likeness::ALL {
+            let Some(group) = self.declared.group(likeness, index) else { continue };
+            if self.heat[likeness as usize][group].load(Ordering::Relaxed) >= HOT {
+                self.last[likeness as usize][group].store(index.0, Ordering::Relaxed);
+            }
         }
     }
 
@@ -101,10 +108,16 @@ impl HotGroups {
         for likeness in Likeness::ALL {
             // Where the closer likeness explains a conflict, the wider one is not blamed.
             let follows = self.declared.previous(likeness, index).is_some();
-            let Some(cell) = self.heat(likeness, index).filter(|_| follows) else { continue };
+            let Some(group) = self.declared.group(likeness, index).filter(|_| follows) else { continue };
+            let cell = &self.heat[likeness as usize][group];
             let heat = cell.load(Ordering::Relaxed);
             cell.store(if stale { (heat + 2).min(HEAT_MAX) } else { heat.saturating_sub(1) }, Ordering::Relaxed);
             if stale {
+                // Those after it that ran already, ran on what was thrown away: nobody shall run on the last of them.
+                let last = self.last[likeness as usize][group].load(Ordering::Relaxed);
+                if last > index.0 {
+                    self.done[last as usize].store(false, Ordering::Relaxed);
+                }
                 return;
             }
         }

@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod command;
+mod compat;
 mod crash;
 mod data;
 mod db;

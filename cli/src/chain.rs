@@ -3,11 +3,12 @@
 //! Place in the flow: below the subcommands that execute blocks.
 //! Invariant: a chain that is not known is an error, never a guess.
 
-use anyhow::{Context, bail};
+use alloy_genesis::Genesis;
+use anyhow::{Context, bail, ensure};
 use laminar_executor::chain_spec::ChainSpec;
-use laminar_fixtures::Fixture;
+use laminar_fixtures::formats::genesis;
 use laminar_rpc_shim::node::Origin;
-use std::path::Path;
+use std::{fs, io::ErrorKind};
 
 /// Chain id of our generated blocks: every fork up to Osaka from genesis on, with mainnet's constants.
 pub(crate) const DEV_CHAIN_ID: u64 = 1337;
@@ -38,11 +39,7 @@ pub(crate) fn by_name(name: &str) -> anyhow::Result<ChainSpec> {
     if let Some(spec) = ChainSpec::known(name) {
         return Ok(spec);
     }
-    let mut loader = laminar_fixtures::open(Path::new(name))?;
-    match loader.next().transpose()?.map(|loaded| loaded.fixture) {
-        Some(Fixture::Genesis(genesis)) => Ok(ChainSpec::from_genesis(&genesis).with_context(|| name.to_owned())?),
-        _ => bail!("{name}: expected a geth-style genesis, found something else"),
-    }
+    ChainSpec::from_genesis(&read(name)?).with_context(|| name.to_owned())
 }
 
 /// The chain that `--chain` names, with what it starts with where it is a geth-style genesis.
@@ -53,11 +50,22 @@ pub(crate) fn origin(name: &str) -> anyhow::Result<Origin> {
     if let Some(origin) = Origin::known(name) {
         return Ok(origin);
     }
-    let mut loader = laminar_fixtures::open(Path::new(name))?;
-    match loader.next().transpose()?.map(|loaded| loaded.fixture) {
-        Some(Fixture::Genesis(genesis)) => Origin::from_genesis(&genesis).with_context(|| name.to_owned()),
-        _ => bail!("{name}: expected a geth-style genesis, found something else"),
-    }
+    Origin::from_genesis(&read(name)?).with_context(|| name.to_owned())
+}
+
+/// The geth-style genesis at a path.
+fn read(path: &str) -> anyhow::Result<Genesis> {
+    let data = match fs::read(path) {
+        Ok(data) => data,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            bail!("{path}: no such file or folder, and no public network of this name")
+        }
+        Err(error) => return Err(error).with_context(|| path.to_owned()),
+    };
+    let genesis = genesis::decode(path, &data)?;
+    // Fields that are missing are zero.
+    ensure!(genesis.gas_limit > 0, "{path}: expected a geth-style genesis, found one without a gasLimit");
+    Ok(genesis)
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ struct Cli {
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
     verbose: u8,
     /// Say errors only, and show no progress.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, alias = "silent")]
     quiet: bool,
     /// How the log looks.
     #[arg(long = "log.format", global = true, value_enum, default_value_t, value_name = "FORMAT")]
@@ -60,7 +60,7 @@ enum Command {
     Test(test::Args),
     /// Measure workloads and mainnet blocks against lean sequential revm.
     Bench(bench::Args),
-    /// Run a local development chain behind JSON-RPC.
+    /// Run a node: a development chain with --dev, otherwise one that a consensus client leads.
     Node(Box<node::Args>),
     /// Make blocks with witnesses from an Ethereum node, for `replay`.
     Record(record::Args),

@@ -3,7 +3,7 @@
 //! Place in the flow: served by `follow`.
 //! Invariant: nothing is served there without a token of the secret; an existing file with a secret is never changed.
 
-use super::servers::Servers;
+use super::servers::{self, Servers};
 use anyhow::Context as _;
 use laminar_rpc_shim::{
     api::Context,
@@ -55,7 +55,7 @@ impl AuthrpcFlags {
         let settings = EngineSettings { address, secret, hosts: VirtualHosts::new(self.authrpc_hosts.iter().cloned()) };
         let served = runtime.spawn(server::serve_engine(settings, api, context)).await;
         let served = served.context("the server's task ended")?;
-        servers.add("Engine API", served.with_context(|| format!("listening on {address}"))?);
+        servers.add("Engine API", served.with_context(|| servers::listening(address, "--authrpc.port"))?);
         Ok(())
     }
 }

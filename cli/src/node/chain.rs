@@ -19,7 +19,7 @@ use std::{
 pub(crate) struct ChainFlags {
     /// The genesis of the chain, a file as geth takes it; or, for a folder that holds it already, the name of a public network. A
     /// folder alone says which chain it holds. Without --dev a consensus client leads the chain, over the Engine API.
-    #[arg(long, value_name = "CHAIN_OR_PATH", required_unless_present_any = ["dev", "datadir"])]
+    #[arg(long, visible_alias = "init", value_name = "CHAIN_OR_PATH")]
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     chain: Option<String>,
     /// Folder that keeps blocks and states; created if it holds none. Without it they are in memory and end with the process.
@@ -41,7 +41,11 @@ impl ChainFlags {
             (None, None) => None,
         };
         let Some(dir) = &self.datadir else {
-            return Ok(Node::in_memory(origin.context("--chain is missing")?, executor)?);
+            let origin = origin.context(
+                "which chain? --dev makes a development chain; --chain GENESIS.json follows a consensus client, \
+                    and --datadir FOLDER goes on with what it holds",
+            )?;
+            return Ok(Node::in_memory(origin, executor)?);
         };
         Ok(Node::open(dir, self.cache.options(), origin, executor)?)
     }

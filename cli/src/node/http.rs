@@ -3,7 +3,10 @@
 //! Place in the flow: served by `dev` and `follow`, with the names that reth gave the flags.
 //! Invariant: a chain that others rely on shows nothing in public that it was not told to; a development chain shows everything.
 
-use super::{rpc::RpcFlags, servers::Servers};
+use super::{
+    rpc::RpcFlags,
+    servers::{self, Servers},
+};
 use anyhow::Context as _;
 use laminar_rpc_shim::{
     api::{self, Context},
@@ -40,13 +43,13 @@ pub(crate) struct HttpFlags {
     #[arg(short = 'p', long = "http.port", visible_alias = "port", value_name = "PORT", default_value_t = 8545)]
     http_port: u16,
     /// Origins of web pages that may call, separated by commas [default: none; every one on a development chain].
-    #[arg(long = "http.corsdomain", value_name = "ORIGINS", value_delimiter = ',')]
+    #[arg(long = "http.corsdomain", visible_alias = "allow-origin", value_name = "ORIGINS", value_delimiter = ',')]
     http_corsdomain: Option<Vec<String>>,
     /// Names under which HTTP and WebSocket may be called, separated by commas; * is every one. Addresses in numbers always may
     /// [default: localhost on a loopback address, otherwise every one].
     #[arg(long = "http.vhosts", value_name = "NAMES", value_delimiter = ',')]
     http_vhosts: Option<Vec<String>>,
-    /// Namespaces to serve, separated by commas [default: eth,net,web3; all on a development chain].
+    /// Namespaces to serve, separated by commas, or all [default: eth,net,web3; all on a development chain].
     #[arg(long = "http.api", value_name = "NAMESPACES", value_delimiter = ',')]
     http_api: Option<Vec<String>>,
     /// Serve WebSocket on a port of its own.
@@ -70,6 +73,8 @@ pub(crate) struct HttpFlags {
 struct Port<'a> {
     name: &'static str,
     address: SocketAddr,
+    /// The flag that chooses the port.
+    flag: &'static str,
     origins: &'a Option<Vec<String>>,
     namespaces: &'a Option<Vec<String>>,
 }
@@ -105,7 +110,7 @@ impl HttpFlags {
                 settings.hosts = VirtualHosts::new(names.iter().cloned());
             }
             let served = server::serve(&settings, methods).await;
-            servers.add(port.name, served.with_context(|| format!("listening on {address}"))?);
+            servers.add(port.name, served.with_context(|| servers::listening(address, port.flag))?);
         }
         Ok(())
     }
@@ -114,12 +119,14 @@ impl HttpFlags {
         let http = Port {
             name: NAME,
             address: SocketAddr::new(self.http_addr, self.http_port),
+            flag: "--http.port",
             origins: &self.http_corsdomain,
             namespaces: &self.http_api,
         };
         let ws = Port {
             name: "WebSocket",
             address: SocketAddr::new(self.ws_addr, self.ws_port),
+            flag: "--ws.port",
             origins: if self.ws_origins.is_some() { &self.ws_origins } else { http.origins },
             namespaces: if self.ws_api.is_some() { &self.ws_api } else { http.namespaces },
         };

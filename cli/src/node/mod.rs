@@ -8,6 +8,7 @@ mod builder;
 mod chain;
 mod config;
 mod dev;
+mod dev_start;
 mod follow;
 mod http;
 mod inspect;
@@ -85,8 +86,9 @@ pub(crate) fn run(args: &Args, verbosity: Verbosity) -> anyhow::Result<Ended> {
     let ended = runtimes.public.block_on(async {
         args.metrics.start()?;
         let mut servers = Servers::default();
+        let mut chain = None;
         let banner = match args.dev.dev {
-            true => dev::start(args, executor, &mut servers).await?,
+            true => chain.insert(dev::start(args, executor, &mut servers).await?).banner.clone(),
             false => follow::start(args, executor, runtimes.engine(), &mut servers).await?,
         };
         if verbosity != Verbosity::Quiet {
@@ -95,6 +97,9 @@ pub(crate) fn run(args: &Args, verbosity: Verbosity) -> anyhow::Result<Ended> {
         }
         interrupted().await.context("waiting for Ctrl-C")?;
         servers.stop(GRACE).await;
+        if let Some(chain) = chain {
+            chain.end(&args.dev)?;
+        }
         Ok(Ended::Success)
     });
     runtimes.shutdown(GRACE);

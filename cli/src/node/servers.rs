@@ -11,6 +11,11 @@ use laminar_rpc_shim::server::ServerHandle;
 use std::path::PathBuf;
 use std::{fmt, net::SocketAddr, time::Duration};
 
+/// What is being done when an address cannot be listened on, and what to do about it.
+pub(super) fn listening(address: SocketAddr, flag: &str) -> String {
+    format!("listening on {address}, of which {flag} chooses the port (0 takes a free one)")
+}
+
 /// Servers by what they are for.
 #[derive(Debug, Default)]
 pub(super) struct Servers {

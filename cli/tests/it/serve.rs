@@ -93,6 +93,53 @@ fn flags_come_from_a_file_and_the_command_line_wins() {
 }
 
 #[test]
+fn a_development_chain_starts_as_told_and_keeps_its_accounts_in_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.json");
+    let state = path.to_str().unwrap();
+    let args = ["--state", state, "--balance", "7", "--accounts", "1", "--hardfork", "cancun", "--timestamp", "5000"];
+    let mut node = Node::dev(&[&args[..], &["--base-fee", "100", "--auto-impersonate"]].concat());
+    let to = "0x00000000000000000000000000000000000000aa";
+    let ether = |count: u64| json!(format!("{:#x}", u128::from(count) * 1_000_000_000_000_000_000));
+    let accounts = node.call("eth_accounts", json!([]));
+    assert_eq!(accounts.as_array().unwrap().len(), 1);
+    assert_eq!(node.call("eth_getBalance", json!([accounts[0], "latest"])), ether(7));
+    let genesis = node.call("eth_getBlockByNumber", json!(["0x0", false]));
+    assert_eq!((&genesis["timestamp"], &genesis["baseFeePerGas"]), (&json!("0x1388"), &json!("0x64")));
+    assert!(genesis["parentBeaconBlockRoot"].is_string() && genesis["requestsHash"].is_null(), "Cancun: {genesis}");
+    node.call("anvil_setBalance", json!([to, ether(5)]));
+    let sent = node.call("eth_sendTransaction", json!([{ "from": to, "to": accounts[0], "value": ether(1) }]));
+    while node.call("eth_getTransactionReceipt", json!([sent])).is_null() {}
+    let head = node.call("eth_getBlockByNumber", json!(["latest", false]));
+    let time = u64::from_str_radix(&head["timestamp"].as_str().unwrap()[2..], 16).unwrap();
+    assert!((5000..6000).contains(&time), "{time}");
+
+    assert!(Command::new("kill").arg(node.process.id().to_string()).status().unwrap().success());
+    assert!(node.process.wait().unwrap().success());
+    let again = Node::dev(&["--state", state]);
+    assert_eq!(again.call("eth_getBalance", json!([accounts[0], "latest"])), ether(8));
+    let wrong = file(folder.path(), "[]");
+    let refused = ["node", "--dev", "--ipcdisable", "--http.port", "0", "--load-state", &wrong];
+    laminar(refused).check(2, &["node.toml", "invalid state"]);
+}
+
+#[test]
+fn what_cannot_be_started_says_what_to_do() {
+    laminar(["node"]).check(2, &["--dev", "--chain", "--datadir"]);
+    let node = Node::dev(&[]);
+    let port = node.address.port().to_string();
+    laminar(["node", "--dev", "--ipcdisable", "-p", &port]).check(2, &["--http.port", &port]);
+    let folder = tempfile::tempdir().unwrap();
+    for (genesis, what) in
+        [("{", "EOF"), ("{}", "gasLimit"), (r#"{"config":{"chainId":1},"alloc":{"zz":{}}}"#, "line 1")]
+    {
+        let path = file(folder.path(), genesis);
+        laminar(["node", "--chain", &path]).check(2, &["node.toml", "genesis", what]);
+    }
+    laminar(["node", "--chain", "/no/such.json"]).check(2, &["/no/such.json", "no such file"]);
+}
+
+#[test]
 fn metrics_tell_of_blocks_calls_and_pool() {
     let port = free_port();
     let node = Node::dev(&["--metrics", &format!("127.0.0.1:{port}")]);
@@ -120,6 +167,17 @@ fn metrics_tell_of_blocks_calls_and_pool() {
     for line in lines {
         assert!(text.contains(line), "{line} is not in\n{text}");
     }
+    // What happens once in a while: a reorganisation, a call that fails.
+    node.call("anvil_reorg", json!([1, []]));
+    node.post("host: localhost\r\n", r#"{"jsonrpc":"2.0","id":1,"method":"eth_nonsense"}"#);
+    let dashboard = include_str!("../../../docs/grafana/laminar.json");
+    let is_name = |part: &str| part.starts_with("laminar_") && part.len() > "laminar_".len();
+    let names = dashboard.split(|at: char| !at.is_ascii_alphanumeric() && at != '_').filter(|part| is_name(part));
+    let names: std::collections::BTreeSet<_> = names.collect();
+    assert!(names.len() > 10, "{names:?}");
+    let lacks = |text: &String| names.iter().copied().filter(|name| !text.contains(name)).collect::<Vec<_>>();
+    let text = std::iter::repeat_with(scrape).take(10_000).find(|text| lacks(text).is_empty()).unwrap_or_else(scrape);
+    assert_eq!(lacks(&text), [""; 0], "each metric of the dashboard is there");
     let taken =
         laminar(["node", "--dev", "--ipcdisable", "--http.port", "0", "--metrics", &format!("127.0.0.1:{port}")]);
     taken.check(2, &["metrics", &port.to_string()]);

@@ -51,12 +51,12 @@ fn quick<R: Serialize + Clone + 'static>(
     names.iter().try_for_each(|name| method::quick(module, name, control))
 }
 
-fn heavy<R: Serialize + 'static>(
+fn change<R: Serialize + 'static>(
     module: &mut RpcModule<Context>,
     names: &[&'static str],
     control: Heavy<R>,
 ) -> Result<(), RegisterMethodError> {
-    names.iter().try_for_each(|name| method::heavy(module, name, control))
+    names.iter().try_for_each(|name| method::change(module, name, control))
 }
 
 fn edit(context: &Context, address: Address, edit: Edit) -> Result<bool, RpcError> {
@@ -65,35 +65,35 @@ fn edit(context: &Context, address: Address, edit: Edit) -> Result<bool, RpcErro
 }
 
 fn register_edits(module: &mut RpcModule<Context>) -> Result<(), RegisterMethodError> {
-    heavy(module, &["anvil_setBalance", "hardhat_setBalance", "tenderly_setBalance"], |context, args, _| {
+    change(module, &["anvil_setBalance", "hardhat_setBalance", "tenderly_setBalance"], |context, args, _| {
         let (address, wei) = args.read::<(Address, Quantity)>()?;
         edit(context, address, Edit::Balance(wei.0))
     })?;
-    heavy(module, &["anvil_addBalance", "hardhat_addBalance", "tenderly_addBalance"], |context, args, _| {
+    change(module, &["anvil_addBalance", "hardhat_addBalance", "tenderly_addBalance"], |context, args, _| {
         let (address, wei) = args.read::<(Address, Quantity)>()?;
         edit(context, address, Edit::AddBalance(wei.0))
     })?;
-    heavy(module, &["anvil_setNonce", "hardhat_setNonce", "evm_setAccountNonce"], |context, args, _| {
+    change(module, &["anvil_setNonce", "hardhat_setNonce", "evm_setAccountNonce"], |context, args, _| {
         let (address, nonce) = args.read::<(Address, Quantity)>()?;
         edit(context, address, Edit::Nonce(nonce.to_u64()))
     })?;
-    heavy(module, &["anvil_setCode", "hardhat_setCode", "evm_setAccountCode"], |context, args, _| {
+    change(module, &["anvil_setCode", "hardhat_setCode", "evm_setAccountCode"], |context, args, _| {
         let (address, code) = args.read::<(Address, Bytes)>()?;
         edit(context, address, Edit::Code(code))
     })?;
-    heavy(module, &["anvil_setStorageAt", "hardhat_setStorageAt", "evm_setAccountStorageAt"], |context, args, _| {
+    change(module, &["anvil_setStorageAt", "hardhat_setStorageAt", "evm_setAccountStorageAt"], |context, args, _| {
         let (address, slot, value) = args.read::<(Address, StorageKey, B256)>()?;
         edit(context, address, Edit::Slot(slot.slot, value.into()))
     })?;
-    heavy(module, &["evm_snapshot", "anvil_snapshot"], |context, args, _| {
+    change(module, &["evm_snapshot", "anvil_snapshot"], |context, args, _| {
         args.read::<()>()?;
         Ok(U64::from(dev(context)?.snapshot()))
     })?;
-    heavy(module, &["evm_revert", "anvil_revert"], |context, args, _| {
+    change(module, &["evm_revert", "anvil_revert"], |context, args, _| {
         let (id,) = args.read::<(Quantity,)>()?;
         Ok(dev(context)?.revert(id.to_u64())?)
     })?;
-    heavy(module, &["anvil_reset", "hardhat_reset"], |context, args, _| {
+    change(module, &["anvil_reset", "hardhat_reset"], |context, args, _| {
         let (forking,) = args.read::<(Option<serde_json::Value>,)>()?;
         if forking.is_some_and(|forking| forking.pointer("/forking/jsonRpcUrl").is_some_and(|url| !url.is_null())) {
             return Err(RpcError::params("forking is not supported"));
@@ -101,7 +101,7 @@ fn register_edits(module: &mut RpcModule<Context>) -> Result<(), RegisterMethodE
         dev(context)?.reset()?;
         Ok(true)
     })?;
-    heavy(module, &["anvil_rollback"], |context, args, _| {
+    change(module, &["anvil_rollback"], |context, args, _| {
         let (depth,) = args.read::<(Option<Quantity>,)>()?;
         if !dev(context)?.rollback(number(depth).unwrap_or(1))? {
             return Err(RpcError::params("rollback depth exceeds the chain's length"));
@@ -111,11 +111,11 @@ fn register_edits(module: &mut RpcModule<Context>) -> Result<(), RegisterMethodE
 }
 
 fn register_mining(module: &mut RpcModule<Context>) -> Result<(), RegisterMethodError> {
-    heavy(module, &["anvil_mine", "hardhat_mine"], |context, args, deadline| {
+    change(module, &["anvil_mine", "hardhat_mine"], |context, args, deadline| {
         let (blocks, seconds) = args.read::<(Option<Quantity>, Option<Quantity>)>()?;
         mine(context, number(blocks).unwrap_or(1), number(seconds), deadline)
     })?;
-    heavy(module, &["evm_mine"], |context, args, deadline| {
+    change(module, &["evm_mine"], |context, args, deadline| {
         mine_as_told(context, args, deadline)?;
         Ok("0x0")
     })?;

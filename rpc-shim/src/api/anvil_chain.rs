@@ -24,8 +24,8 @@ use revm::database_interface::DatabaseRef;
 const DEPTH_MAX: u64 = 10_000;
 
 pub(crate) fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMethodError> {
-    method::heavy(module, "anvil_reorg", reorg)?;
-    method::heavy(module, "debug_setHead", set_head)?;
+    method::change(module, "anvil_reorg", reorg)?;
+    method::change(module, "debug_setHead", set_head)?;
     method::quick(module, "anvil_getGenesisTime", |context, args| {
         args.read::<()>().map(|()| context.node.genesis().header.timestamp)
     })?;

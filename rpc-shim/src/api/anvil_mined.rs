@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 pub(crate) fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMethodError> {
     for name in ["evm_mine_detailed", "anvil_mine_detailed"] {
-        method::heavy(module, name, mine_detailed)?;
+        method::change(module, name, mine_detailed)?;
     }
     method::quick(module, "anvil_setRpcUrl", |_, args| {
         args.read::<(String,)>()?;

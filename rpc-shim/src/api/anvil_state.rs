@@ -5,7 +5,11 @@
 //! those of a dump by anvil are not loaded: the accounts are put over the state after the head.
 
 use super::{Args, Context, Deadline, eth_send::dev, method};
-use crate::{dev::Edit, error::RpcError};
+use crate::{
+    dev::{Dev, Edit},
+    error::RpcError,
+    node::Node,
+};
 use alloy_eips::BlockId;
 use alloy_primitives::{Address, B256, Bytes, U64, U256};
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
@@ -27,7 +31,7 @@ pub(crate) fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMe
         method::heavy(module, name, dump)?;
     }
     for name in ["anvil_loadState", "hardhat_loadState"] {
-        method::heavy(module, name, load)?;
+        method::change(module, name, load)?;
     }
     Ok(())
 }
@@ -72,8 +76,25 @@ struct DumpedAccount {
 fn dump(context: &Context, args: Args<'_>, deadline: Deadline) -> Result<Bytes, RpcError> {
     // Whether states before the head are dumped too: they are not.
     args.read::<(Option<bool>,)>()?;
-    let head = context.node.head();
-    let state = context.node.state_at(BlockId::hash(head.hash()))?;
+    let json = dump_state(&context.node, deadline)?;
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    packed.write_all(&json).map_err(|error| RpcError::internal(&error))?;
+    Ok(packed.finish().map_err(|error| RpcError::internal(&error))?.into())
+}
+
+fn load(context: &Context, args: Args<'_>, deadline: Deadline) -> Result<bool, RpcError> {
+    let (bytes,) = args.read::<(Bytes,)>()?;
+    load_state(dev(context)?, &bytes, deadline)?;
+    Ok(true)
+}
+
+/// The accounts after the head, as JSON.
+///
+/// # Errors
+/// The state cannot be read, or not in time.
+pub fn dump_state(node: &Node, deadline: Deadline) -> Result<Vec<u8>, RpcError> {
+    let head = node.head();
+    let state = node.state_at(BlockId::hash(head.hash()))?;
     let mut accounts = BTreeMap::new();
     for address in state.addresses()? {
         deadline.check()?;
@@ -95,25 +116,24 @@ fn dump(context: &Context, args: Args<'_>, deadline: Deadline) -> Result<Bytes, 
     };
     let best_block_number = Some(U64::from(header.number));
     let dump = Dump { block: Some(place), accounts, best_block_number, blocks: [], transactions: [] };
-    let json = serde_json::to_vec(&dump).map_err(|error| RpcError::internal(&error))?;
-    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
-    packed.write_all(&json).map_err(|error| RpcError::internal(&error))?;
-    Ok(packed.finish().map_err(|error| RpcError::internal(&error))?.into())
+    serde_json::to_vec(&dump).map_err(|error| RpcError::internal(&error))
 }
 
-fn load(context: &Context, args: Args<'_>, deadline: Deadline) -> Result<bool, RpcError> {
-    let (bytes,) = args.read::<(Bytes,)>()?;
+/// Puts the accounts of a dump, packed or not, over the state after the head.
+///
+/// # Errors
+/// It is no dump, nothing has changed; or the state cannot be written, or not in time.
+pub fn load_state(dev: &Dev, dump: &[u8], deadline: Deadline) -> Result<(), RpcError> {
     let invalid = |error: &dyn std::fmt::Display| RpcError::params(format_args!("invalid state: {error}"));
-    let json = if bytes.starts_with(GZIP) {
-        let mut json = Vec::new();
-        let mut unpacked = GzDecoder::new(bytes.as_ref()).take(UNPACKED_LEN_MAX);
-        unpacked.read_to_end(&mut json).map_err(|error| invalid(&error))?;
-        json
+    let mut unpacked = Vec::new();
+    let json = if dump.starts_with(GZIP) {
+        let mut reader = GzDecoder::new(dump).take(UNPACKED_LEN_MAX);
+        reader.read_to_end(&mut unpacked).map_err(|error| invalid(&error))?;
+        &unpacked
     } else {
-        bytes.into()
+        dump
     };
-    let dump: Dump = serde_json::from_slice(&json).map_err(|error| invalid(&error))?;
-    let dev = dev(context)?;
+    let dump: Dump = serde_json::from_slice(json).map_err(|error| invalid(&error))?;
     for (address, account) in dump.accounts {
         deadline.check()?;
         dev.edit(address, Edit::Balance(account.balance))?;
@@ -123,5 +143,5 @@ fn load(context: &Context, args: Args<'_>, deadline: Deadline) -> Result<bool, R
             dev.edit(address, Edit::Slot(slot.into(), value.into()))?;
         }
     }
-    Ok(true)
+    Ok(())
 }

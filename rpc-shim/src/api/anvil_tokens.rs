@@ -31,7 +31,7 @@ const ALLOWANCE: [u8; 4] = hex!("dd62ed3e");
 
 pub(crate) fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMethodError> {
     for name in ["anvil_dealERC20", "hardhat_dealERC20", "anvil_setERC20Balance"] {
-        method::heavy(module, name, |context, args: Args<'_>, deadline| {
+        method::change(module, name, |context, args: Args<'_>, deadline| {
             let (account, token, amount) = args.read::<(Address, Address, Quantity)>()?;
             set(
                 context,
@@ -41,7 +41,7 @@ pub(crate) fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMe
             )
         })?;
     }
-    method::heavy(module, "anvil_setERC20Allowance", |context, args: Args<'_>, deadline| {
+    method::change(module, "anvil_setERC20Allowance", |context, args: Args<'_>, deadline| {
         let (owner, spender, token, amount) = args.read::<(Address, Address, Address, Quantity)>()?;
         let question = question(ALLOWANCE, &[owner, spender]);
         set(context, Said { token, question, what: "allowance" }, amount.0, deadline)

@@ -1,8 +1,9 @@
 //! What every method gets: the node, the limits, and the threads that heavy calls run on.
 //!
 //! Place in the flow: made once for all transports; shared by reference.
-//! Invariant: at most [`Limits::heavy_max`] heavy calls run at a time and a bounded number waits; whatever waits longer than the
-//! deadline is refused before it runs.
+//! Invariant: at most [`Limits::heavy_max`] heavy calls that read run at a time, half as many that change something, and a bounded number
+//! waits; whatever waits longer than the deadline is refused before it runs. What changes the chain or the pool does not wait for
+//! what reads.
 
 use super::workers::{Refused, Workers};
 use crate::{
@@ -32,7 +33,17 @@ pub struct Context {
     pub limits: Arc<Limits>,
     pub(crate) gas_oracle: Arc<GasOracle>,
     pub(crate) filters: Arc<Filters>,
-    workers: Arc<Workers>,
+    readers: Arc<Workers>,
+    writers: Arc<Workers>,
+}
+
+/// What a heavy call does, by which it gets its threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// It reads: a call, a trace, a query.
+    Read,
+    /// It changes the chain or the pool: a transaction that is sent, a block that is asked for.
+    Write,
 }
 
 /// What one call may ask for.
@@ -42,7 +53,7 @@ pub struct Limits {
     pub gas_cap: u64,
     /// How long a heavy call may take, waiting included.
     pub call_timeout: Duration,
-    /// Heavy calls that run at a time.
+    /// Heavy calls that run at a time and read; half as many that write have threads of their own.
     pub heavy_max: usize,
     /// Heavy calls that wait for their turn; the next one is refused with -32005.
     pub waiting_max: usize,
@@ -112,11 +123,12 @@ impl Context {
     /// # Panics
     /// If the node does not have the state of its head, which is a bug.
     pub fn new(node: Arc<Node>, limits: Limits) -> Self {
-        let workers = Arc::new(Workers::new(limits.heavy_max, limits.waiting_max));
+        let readers = Arc::new(Workers::new(limits.heavy_max, limits.waiting_max));
+        let writers = Arc::new(Workers::new(limits.heavy_max / 2, limits.waiting_max));
         let head = node.pool_head().expect("a node keeps the state of its head");
         let pool = Arc::new(Pool::new(Settings::default(), head));
         let (gas_oracle, filters) = (Arc::default(), Arc::default());
-        Self { node, pool, dev: None, limits: Arc::new(limits), gas_oracle, filters, workers }
+        Self { node, pool, dev: None, limits: Arc::new(limits), gas_oracle, filters, readers, writers }
     }
 
     /// The same with a pool that others know too.
@@ -140,6 +152,7 @@ impl Context {
     /// -32005 if too many wait already, -32002 if the turn does not come in time, -32603 if `work` panics, and its own.
     pub async fn run_heavy<T: Send + 'static>(
         &self,
+        kind: Work,
         work: impl FnOnce(&Self, Deadline) -> Result<T, RpcError> + Send + 'static,
     ) -> Result<T, RpcError> {
         let deadline = Deadline::after(self.limits.call_timeout);
@@ -153,7 +166,11 @@ impl Context {
             let result = if deadline.is_over() { Err(Deadline::passed()) } else { work(&context, deadline) };
             let _ = answer.send(result);
         };
-        self.workers.run(Box::new(job)).map_err(|refused| match refused {
+        let workers = match kind {
+            Work::Read => &self.readers,
+            Work::Write => &self.writers,
+        };
+        workers.run(Box::new(job)).map_err(|refused| match refused {
             Refused::Full => RpcError::new(Code::LimitExceeded, "too many requests are being served"),
             Refused::NoThread => RpcError::new(Code::ResourceUnavailable, "no thread is left to run the call"),
         })?;

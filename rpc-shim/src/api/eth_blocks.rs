@@ -4,7 +4,7 @@
 //! Invariant: what does not exist is `null`, not an error; only the tags `safe` and `finalized` before any fork choice are an error,
 //! as in geth.
 
-use super::{Args, Context, Deadline, eth_call::limits, method};
+use super::{Args, Context, Deadline, Work, eth_call::limits, method};
 use crate::{
     convert::{self, Detail, RpcBlock, RpcTransaction},
     error::RpcError,
@@ -163,7 +163,7 @@ pub(super) async fn receipt(context: &Context, hash: B256) -> Result<Option<Tran
         let roots = roots_between(context, &record, deadline)?;
         Ok(convert::receipt(&rules, &record, index, roots.get(index).copied()))
     };
-    context.run_heavy(find).await
+    context.run_heavy(Work::Read, find).await
 }
 
 fn block_receipts(

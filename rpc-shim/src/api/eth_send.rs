@@ -5,7 +5,7 @@
 //! impersonates, are sent from without a signature.
 
 use super::{
-    Args, Context, Deadline,
+    Args, Context, Deadline, Work,
     eth_fill::{self, Unsigned},
     eth_sign::no_signer,
     method,
@@ -39,11 +39,11 @@ pub(crate) fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMe
 /// The methods that need the accounts of a development chain.
 pub(crate) fn register_dev(module: &mut RpcModule<Context>) -> Result<(), RegisterMethodError> {
     method::quick(module, "eth_requestAccounts", accounts)?;
-    method::heavy(module, "eth_sendTransaction", |context, args, deadline| {
+    method::change(module, "eth_sendTransaction", |context, args, deadline| {
         let (request,) = args.read::<(TransactionRequest,)>()?;
         send(context, request, deadline, Signer::Own)
     })?;
-    method::heavy(module, "eth_sendUnsignedTransaction", |context, args, deadline| {
+    method::change(module, "eth_sendUnsignedTransaction", |context, args, deadline| {
         let (request,) = args.read::<(TransactionRequest,)>()?;
         send(context, request, deadline, Signer::Nobody)
     })
@@ -73,7 +73,7 @@ impl From<PoolError> for RpcError {
 /// Adds the bytes of a signed transaction; its hash. Proofs of blobs are checked on a blocking thread.
 pub(super) async fn add_raw(context: &Context, raw: Bytes) -> Result<B256, RpcError> {
     if raw.first() == Some(&BLOB_TYPE) {
-        return context.run_heavy(move |context, _| send_raw(context, &raw)).await;
+        return context.run_heavy(Work::Write, move |context, _| send_raw(context, &raw)).await;
     }
     send_raw(context, &raw)
 }

@@ -1,9 +1,9 @@
-//! The two ways in which a method is registered.
+//! The ways in which a method is registered.
 //!
 //! Place in the flow: used by the `register` function of each namespace.
 //! Invariant: a quick method touches memory only; everything whose cost a caller decides is heavy.
 
-use super::{Args, Context, Deadline};
+use super::{Args, Context, Deadline, Work};
 use crate::error::RpcError;
 use jsonrpsee::{RpcModule, core::RegisterMethodError, types::ErrorObjectOwned};
 use serde::Serialize;
@@ -21,10 +21,28 @@ pub(crate) fn quick<R: Serialize + Clone + 'static>(
     Ok(())
 }
 
-/// Registers a method that runs, and writes its answer, on a blocking thread.
+/// Registers a method that reads; it runs, and writes its answer, on a blocking thread.
 pub(crate) fn heavy<R: Serialize>(
     module: &mut RpcModule<Context>,
     name: &'static str,
+    method: impl for<'a> Fn(&'a Context, Args<'a>, Deadline) -> Result<R, RpcError> + Clone + Send + Sync + 'static,
+) -> Result<(), RegisterMethodError> {
+    blocking(module, name, Work::Read, method)
+}
+
+/// As [`heavy`], for a method that changes the chain or the pool.
+pub(crate) fn change<R: Serialize>(
+    module: &mut RpcModule<Context>,
+    name: &'static str,
+    method: impl for<'a> Fn(&'a Context, Args<'a>, Deadline) -> Result<R, RpcError> + Clone + Send + Sync + 'static,
+) -> Result<(), RegisterMethodError> {
+    blocking(module, name, Work::Write, method)
+}
+
+fn blocking<R: Serialize>(
+    module: &mut RpcModule<Context>,
+    name: &'static str,
+    kind: Work,
     method: impl for<'a> Fn(&'a Context, Args<'a>, Deadline) -> Result<R, RpcError> + Clone + Send + Sync + 'static,
 ) -> Result<(), RegisterMethodError> {
     module.register_async_method(name, move |params, context, _| {
@@ -34,7 +52,7 @@ pub(crate) fn heavy<R: Serialize>(
                 let answer = method(context, Args::new(&params), deadline)?;
                 to_raw_value(&answer).map_err(|error| RpcError::internal(&error))
             };
-            context.run_heavy(work).await.map_err(ErrorObjectOwned::from) as Result<Box<RawValue>, _>
+            context.run_heavy(kind, work).await.map_err(ErrorObjectOwned::from) as Result<Box<RawValue>, _>
         }
     })?;
     Ok(())

@@ -9,7 +9,8 @@
 //! ```text
 //! pub(crate) fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMethodError> {
 //!     method::quick(module, "eth_chainId", chain_id)?;          // answers at once: memory only
-//!     method::heavy(module, "eth_call", call)                   // blocking thread, deadline
+//!     method::heavy(module, "eth_call", call)?;                 // blocking thread, deadline
+//!     method::change(module, "evm_mine", mine)                  // the same on other threads, since it changes something
 //! }
 //! fn chain_id(context: &Context, args: Args<'_>) -> Result<U64, RpcError> {
 //!     args.read::<()>()?;
@@ -61,8 +62,9 @@ mod trace;
 mod txpool;
 mod web3;
 
+pub use anvil_state::{dump_state, load_state};
 pub use args::{Args, ReadArgs};
-pub use context::{Context, Deadline, Limits};
+pub use context::{Context, Deadline, Limits, Work};
 
 use jsonrpsee::{RpcModule, core::RegisterMethodError};
 

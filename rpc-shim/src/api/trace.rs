@@ -24,7 +24,6 @@ use alloy_rpc_types_trace::{
 };
 use jsonrpsee::{RpcModule, core::RegisterMethodError};
 use laminar_executor::{TxIndex, env::tx_env, recover};
-use revm_inspectors::tracing::TracingInspector;
 use std::sync::Arc;
 
 /// Blocks that one filter may span.
@@ -175,7 +174,7 @@ fn calls(
         let spec = context.node.spec();
         let call = Call { spec, header: &header, request, state_overrides: None, block_overrides: None, limits };
         let (machine, tx) = call.prepare_on(state)?;
-        let mut machine = machine.with_inspector(TracingInspector::default());
+        let mut machine = machine.with_inspector(trace::Recorder::default());
         all.push(trace::call_results(&mut machine, tx, kinds)?);
         state = machine.into_state();
     }
@@ -193,5 +192,5 @@ fn raw_transaction(context: &Context, args: Args<'_>, deadline: Deadline) -> Res
     let tx = tx_env(&transaction, &senders.map_err(RpcError::server)?, TxIndex(0));
     let state = crate::call::CallState::new(view);
     let machine = crate::call::Machine::for_call(&environment, state, &limits(context, deadline));
-    Ok(trace::call_results(&mut machine.with_inspector(TracingInspector::default()), tx, &kinds)?)
+    Ok(trace::call_results(&mut machine.with_inspector(trace::Recorder::default()), tx, &kinds)?)
 }

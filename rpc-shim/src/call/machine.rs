@@ -24,6 +24,12 @@ use revm::{
     state::EvmState,
 };
 
+/// Bytes that the trace of a run may take in memory: 128 MiB, with full stacks about as many steps as fit into the longest answer. The
+/// vectors that grow to it take up to three times as much for a moment.
+pub(crate) const TRACE_LEN_MAX: usize = 128 << 20;
+/// How revm's error says that a trace was longer; in the words of the library's own limit.
+pub(crate) const EXCEEDED: &str = "trace recorded byte limit exceeded";
+
 /// A state that a call may change: what it wrote and read over a view that nobody changes.
 pub type CallState<DB> = CacheDB<DB>;
 
@@ -193,6 +199,10 @@ where
             }
             EVMError::Database(error) => CallError::state(error),
             EVMError::Custom(what) if what == STOPPED => CallError::Timeout { timeout: self.evm.ctx.chain.timeout() },
+            EVMError::Custom(what) if what == EXCEEDED => CallError::request(format_args!(
+                "trace too long: more than {} MiB; ask for less of each step, or trace a shorter run",
+                TRACE_LEN_MAX >> 20
+            )),
             other => CallError::Internal { what: other.to_string() },
         }
     }

@@ -38,6 +38,7 @@ pub use error::{CallError, Invalid, InvalidKind, Sequence, halt_reason};
 pub use estimate::estimate_gas;
 pub use execute::{Call, call, call_on};
 pub use machine::{CallState, Machine, MachineContext, Ran};
+pub(crate) use machine::{EXCEEDED, TRACE_LEN_MAX};
 pub use overrides::override_state;
 pub use precompiles::MovablePrecompiles;
 pub use request::{Defaults, fill};

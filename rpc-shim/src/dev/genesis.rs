@@ -10,8 +10,10 @@ use alloy_primitives::{Address, Bytes, U256, address, bytes};
 
 /// The chain id that tools take for a local one.
 pub const CHAIN_ID: u64 = 31_337;
-/// What each account owns: ten thousand ether, in wei.
-pub const BALANCE_WEI: u128 = 10_000_000_000_000_000_000_000;
+/// What each account owns, in ether.
+pub const BALANCE_ETHER: u64 = 10_000;
+/// [`BALANCE_ETHER`] in wei.
+pub const BALANCE_WEI: u128 = BALANCE_ETHER as u128 * 1_000_000_000_000_000_000;
 /// The gas limit of the genesis.
 pub const GAS_LIMIT: u64 = 60_000_000;
 /// The base fee of the genesis, in wei per gas.

@@ -16,6 +16,8 @@ use std::{
 
 /// How long the thread sleeps at most before it looks whether its chain is still there.
 const SLEEP_MAX: Duration = Duration::from_millis(500);
+/// The longest time between two blocks, a century; what is longer would be outside the clock.
+const INTERVAL_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// How long it waits after a block could not be made.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -112,7 +114,7 @@ fn run(dev: &Weak<Dev>) {
             Mining::Interval(every) => {
                 let left = due.saturating_duration_since(Instant::now());
                 if left.is_zero() {
-                    due = Instant::now() + every;
+                    due = Instant::now() + every.min(INTERVAL_MAX);
                     if every.is_zero() { Ok(()) } else { dev.mine().map(|_| ()) }
                 } else {
                     dev.signal.wait(left.min(SLEEP_MAX));

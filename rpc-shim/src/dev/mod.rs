@@ -23,7 +23,7 @@ mod mining;
 mod snapshots;
 
 pub use edits::Edit;
-pub use genesis::{BALANCE_WEI, CHAIN_ID, GAS_LIMIT, genesis};
+pub use genesis::{BALANCE_ETHER, BALANCE_WEI, CHAIN_ID, GAS_LIMIT, genesis};
 pub use keys::{ACCOUNTS, Keys, MNEMONIC};
 pub use miner::Mining;
 

@@ -10,7 +10,7 @@ use jsonrpsee::{
     core::middleware::RpcServiceBuilder,
     server::{BatchRequestConfig, ServerBuilder, ServerConfig, ServerHandle},
 };
-use std::{io, net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, io, net::SocketAddr, time::Duration};
 
 /// Where to serve and within which limits.
 #[derive(Clone, Debug)]
@@ -53,11 +53,19 @@ impl Settings {
     }
 }
 
-/// Keeps the methods of some namespaces (`--http.api`).
+/// Keeps the methods of some namespaces (`--http.api`), or `all`. A name without methods is said in the log: most likely it is misspelt.
 ///
 /// # Panics
 /// Never: names that were different stay different.
 pub fn namespaces(methods: &Methods, allowed: &[String]) -> Methods {
+    if allowed == ["all"] {
+        return methods.clone();
+    }
+    let known: BTreeSet<_> = methods.method_names().filter_map(|name| name.split('_').next()).collect();
+    for namespace in allowed.iter().filter(|allowed| !known.contains(allowed.as_str())) {
+        let known = known.iter().copied().collect::<Vec<_>>().join(",");
+        tracing::warn!("no methods in the namespace {namespace:?}: there are {known}");
+    }
     let mut kept = Methods::new();
     for name in methods.method_names() {
         let namespace = name.split('_').next().unwrap_or_default();

@@ -4,6 +4,7 @@
 //! Invariant: options and results are geth's; a tracer or option that we do not have is refused, never ignored.
 
 use super::{
+    budget::{Budget, limited},
     frames::Frames,
     geth_shape::{ErrorWords, FlatShape, add_code_not_stored, flat_traces, name_failures, trim_struct_logs},
     prestate::{Lookups, PrestateConfig, prestate},
@@ -112,7 +113,7 @@ pub fn trace_one<DB: DatabaseRef<Error: DBErrorMarker>>(
 
 /// The library's tracer, ours that stands in for one of them, and ours that notes what the library's do not.
 type Tracer = (DebugInspector, Notes);
-type Notes = (Lookups, (Frames, UserOperations));
+type Notes = (Lookups, (Frames, (UserOperations, Budget)));
 
 fn is_prestate(options: &GethDebugTracingOptions) -> bool {
     options.tracer == Some(GethDebugTracerType::BuiltInTracer(GethDebugBuiltInTracerType::PreStateTracer))
@@ -126,24 +127,25 @@ fn tracer(options: &GethDebugTracingOptions) -> Result<Tracer, CallError> {
         // All calls are kept: which ones of precompiles are left out is decided at the end.
         let inspector =
             TracingInspector::new(TracingInspectorConfig::default_parity().set_exclude_precompile_calls(false));
-        let frames = (Frames::new(true), UserOperations::default());
-        return Ok((DebugInspector::FlatCallTracer(inspector), (Lookups::default(), frames)));
+        let notes = (Frames::new(true), Default::default());
+        return Ok((DebugInspector::FlatCallTracer(limited(inspector)), (Lookups::default(), notes)));
     }
-    let library = DebugInspector::new(with_defaults(options.clone())).map_err(|error| match error {
+    let mut library = DebugInspector::new(with_defaults(options.clone())).map_err(|error| match error {
         DebugInspectorError::JsTracerNotEnabled => {
             let name = options.tracer.as_ref().map(|tracer| tracer.as_str().to_owned()).unwrap_or_default();
             CallError::request(format_args!("tracer not found: {name}"))
         }
         other => CallError::request(other),
     })?;
-    let frames = match &library {
+    let budget = Budget::of_debug(&mut library);
+    let (frames, user_operations) = match &library {
         DebugInspector::CallTracer(..) => (Frames::new(true), UserOperations::default()),
         DebugInspector::Erc7562Tracer(_, config) => {
             (Frames::new(true), UserOperations::new(config.ignored_opcodes.iter().copied()))
         }
         _ => Default::default(),
     };
-    Ok((library, (Lookups::default(), frames)))
+    Ok((library, (Lookups::default(), (frames, (user_operations, budget)))))
 }
 
 /// Opcodes that geth's tracer for user operations does not count where the caller names none: arithmetic and the stack's.
@@ -197,7 +199,7 @@ fn finish<DB: DatabaseRef<Error: DBErrorMarker>>(
     context: Option<TransactionContext>,
 ) -> Result<GethTrace, CallError> {
     let block = machine.block().clone();
-    let ((inspector, (lookups, (frames, user_operations))), state) = machine.inspector_and_state();
+    let ((inspector, (lookups, (frames, (user_operations, _)))), state) = machine.inspector_and_state();
     if is_prestate(options) {
         let config = options.tracer_config.clone().into_json();
         let config = if config.is_null() { PrestateConfig::default() } else { read_config(config)? };

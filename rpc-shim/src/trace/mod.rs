@@ -11,6 +11,7 @@
 //! | `source` | a known block and the state that it ran on |
 //! | `debug`, `frames`, `geth_shape` | geth's tracers; what the inspectors do not note of a frame; what geth writes otherwise than they |
 //! | `user_operations` | geth's tracer for user operations |
+//! | `budget` | what a trace may take in memory |
 //! | `prestate` | geth's prestate tracer |
 //! | `block_trace` | how a block runs in parallel |
 //! | `roots` | state roots between transactions, for receipts before Byzantium |
@@ -18,6 +19,7 @@
 //! | `otterscan` | the traces of `ots_` |
 
 mod block_trace;
+mod budget;
 mod debug;
 mod frames;
 mod geth_shape;
@@ -30,6 +32,7 @@ mod source;
 mod user_operations;
 
 pub use block_trace::{BlockTrace, Bound, Dependency, Location, Run, SpanRow, TxRow, block_trace};
+pub use budget::{Budget, Recorder};
 pub use debug::{trace_call, trace_one, trace_transaction, trace_transactions};
 pub use otterscan::{failure_output, otterscan_operations, otterscan_trace};
 pub use parity::{block_rewards, call_results, localized_traces, replay_results};

@@ -3,7 +3,10 @@
 //! Place in the flow: what `ots_getInternalOperations` and `ots_traceTransaction` answer.
 //! Invariant: as in Otterscan's own nodes, operations are ether that moved inside the transaction, not its own value.
 
-use super::replay::{ReplayBlock, replay};
+use super::{
+    budget::limited,
+    replay::{ReplayBlock, replay},
+};
 use crate::call::{CallError, Deadline};
 use alloy_primitives::Bytes;
 use alloy_rpc_types_trace::otterscan::{InternalOperation, TraceEntry};
@@ -46,7 +49,7 @@ pub fn otterscan_trace<DB: DatabaseRef<Error: DBErrorMarker>>(
     deadline: Deadline,
 ) -> Result<Vec<TraceEntry>, CallError> {
     let mut entries = Vec::new();
-    let inspector = || TracingInspector::new(TracingInspectorConfig::default_parity());
+    let inspector = || limited(TracingInspector::new(TracingInspectorConfig::default_parity()));
     replay(target, view, deadline, index..index + 1, inspector, |replayed| {
         let nodes = replayed.machine.replace_inspector(inspector()).into_traces().into_nodes();
         entries.extend(nodes.into_iter().map(|node| TraceEntry {

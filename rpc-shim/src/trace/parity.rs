@@ -3,7 +3,10 @@
 //! Place in the flow: what `trace_block`, `trace_transaction`, `trace_replay…`, `trace_call…` and `trace_filter` answer.
 //! Invariant: traces stand in the order of execution; the rewards of a proof-of-work block come last.
 
-use super::replay::{ReplayBlock, replay};
+use super::{
+    budget::{Recorder, recorder},
+    replay::{ReplayBlock, replay},
+};
 use crate::call::{CallError, Deadline, Machine};
 use alloy_primitives::{U256, map::HashSet};
 use alloy_rpc_types_eth::TransactionInfo;
@@ -16,7 +19,7 @@ use revm::{
     context::TxEnv,
     database_interface::{DBErrorMarker, DatabaseRef},
 };
-use revm_inspectors::tracing::{TracingInspector, TracingInspectorConfig};
+use revm_inspectors::tracing::TracingInspectorConfig;
 
 /// The traces of `range` of a block's transactions.
 ///
@@ -29,10 +32,11 @@ pub fn localized_traces<DB: DatabaseRef<Error: DBErrorMarker>>(
     deadline: Deadline,
 ) -> Result<Vec<LocalizedTransactionTrace>, CallError> {
     let mut traces = Vec::new();
-    let inspector = || TracingInspector::new(TracingInspectorConfig::default_parity());
+    let inspector = || recorder(TracingInspectorConfig::default_parity());
     replay(target, view, deadline, range, inspector, |replayed| {
         let gas_used = replayed.ran.result.tx_gas_used();
-        let inspector = replayed.machine.replace_inspector(inspector()).with_transaction_gas_used(gas_used);
+        let (inspector, _) = replayed.machine.replace_inspector(inspector());
+        let inspector = inspector.with_transaction_gas_used(gas_used);
         let info = TransactionInfo {
             hash: Some(*target.block.body.transactions[replayed.index].tx_hash()),
             index: Some(replayed.index as u64),
@@ -80,9 +84,9 @@ pub fn replay_results<DB: DatabaseRef<Error: DBErrorMarker>>(
     deadline: Deadline,
 ) -> Result<Vec<TraceResultsWithTransactionHash>, CallError> {
     let mut all = Vec::with_capacity(range.len());
-    let inspector = || TracingInspector::new(TracingInspectorConfig::from_parity_config(kinds));
+    let inspector = || recorder(TracingInspectorConfig::from_parity_config(kinds));
     replay(target, view, deadline, range, inspector, |replayed| {
-        let inspector = replayed.machine.replace_inspector(inspector());
+        let (inspector, _) = replayed.machine.replace_inspector(inspector());
         let inspector = inspector.with_transaction_gas_used(replayed.ran.result.tx_gas_used());
         let results = inspector.into_parity_builder().into_trace_results_with_state_parts(
             &replayed.ran.result,
@@ -103,14 +107,13 @@ pub fn replay_results<DB: DatabaseRef<Error: DBErrorMarker>>(
 /// # Errors
 /// The call cannot run.
 pub fn call_results<DB: DatabaseRef<Error: DBErrorMarker>>(
-    machine: &mut Machine<DB, TracingInspector>,
+    machine: &mut Machine<DB, Recorder>,
     tx: TxEnv,
     kinds: &HashSet<TraceType>,
 ) -> Result<TraceResults, CallError> {
-    let inspector = TracingInspector::new(TracingInspectorConfig::from_parity_config(kinds));
-    machine.replace_inspector(inspector);
+    machine.replace_inspector(recorder(TracingInspectorConfig::from_parity_config(kinds)));
     let ran = machine.inspect(tx)?;
-    let inspector = machine.replace_inspector(TracingInspector::default());
+    let (inspector, _) = machine.replace_inspector(Recorder::default());
     let inspector = inspector.with_transaction_gas_used(ran.result.tx_gas_used());
     let results = inspector.into_parity_builder().into_trace_results_with_state_parts(
         &ran.result,

@@ -8,7 +8,7 @@
 use crate::{
     changes::{Account, BlockChanges, SlotMap, WipedStorage},
     store::{BlockData, BlockRef},
-    trie::TrieUpdates,
+    trie::IndexedUpdates,
 };
 use alloy_primitives::{Address, B256, U256, map::B256Map};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(crate) struct Layer {
     /// What the changes wipe beyond the slots that they name.
     pub(crate) wiped: Arc<WipedStorage>,
     /// What it changes in the tries of its parent; empty where the backend keeps no nodes by path.
-    pub(crate) trie: TrieUpdates,
+    pub(crate) trie: IndexedUpdates,
 }
 
 /// What a layer says of a value.

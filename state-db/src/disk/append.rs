@@ -25,8 +25,8 @@ impl Writing<'_> {
         }
         self.write_transactions(layers.iter().map(|layer| &*layer.block))?;
         match layers {
-            [only] => self.write_nodes(&only.trie),
-            _ => self.write_nodes(&TrieUpdates::merged(layers.iter().map(|layer| &layer.trie))),
+            [only] => self.write_nodes(only.trie.updates()),
+            _ => self.write_nodes(&TrieUpdates::merged(layers.iter().map(|layer| layer.trie.updates()))),
         }
     }
 

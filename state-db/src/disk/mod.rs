@@ -39,6 +39,7 @@ use crate::{
     memory::MemoryState,
     overlay::Layer,
     store::{Backend, BlockData, BlockRef, Kept, Note, Notes, Snapshot, StoreError},
+    trie::IndexedUpdates,
 };
 use alloy_primitives::{Address, B256, Bytes, U256, map::AddressSet};
 use cache::{Cache, CommitId};
@@ -225,7 +226,7 @@ impl Backend for DiskBackend {
                 state_root: after.state_root,
                 changes: Arc::new(changes),
                 wiped: Arc::new(wiped),
-                trie,
+                trie: IndexedUpdates::new(trie),
             }));
         }
         Ok(layers)

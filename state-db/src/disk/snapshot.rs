@@ -23,6 +23,7 @@ use crate::{
         AccountProof, BlockData, BlockPart, BlockRef, Kept, Moment, Snapshot, Staged, Staging, StateKey, StateView,
         StoreError, TransactionPlace,
     },
+    trie::IndexedUpdates,
     witness::{TouchedKeys, record_witness},
 };
 use alloy_primitives::{Address, B256, Bytes, U256, map::AddressSet};
@@ -189,7 +190,7 @@ impl Snapshot for DiskSnapshot {
     fn stage(&self, parent: &StateView, block: &Staging<'_>) -> Result<Staged, StoreError> {
         let nodes = Nodes::of_view(self, parent)?;
         let (state_root, trie) = nodes.apply_warm(&self.shared.warm, parent.state_root(), block.changes)?;
-        Ok(Staged { state_root, trie })
+        Ok(Staged { state_root, trie: IndexedUpdates::new(trie) })
     }
 
     fn can_prepare(&self, view: &StateView) -> bool {

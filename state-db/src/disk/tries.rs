@@ -9,15 +9,15 @@ use crate::{
     changes::BlockChanges,
     overlay::Layer,
     store::{AccountProof, Kept, StateKey, StateView, StoreError},
-    trie::{InTrie, NodeUpdates, SourcedNode, StateNodeSource, StateTrie, Trie, TrieError, TrieOwner, TrieUpdates},
+    trie::{InTrie, IndexedUpdates, SourcedNode, StateNodeSource, StateTrie, Trie, TrieError, TrieOwner, TrieUpdates},
 };
-use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy_primitives::{Address, B256, U256, keccak256};
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, TrieAccount};
 use std::{borrow::Cow, sync::Arc};
 
 /// The nodes of a state: those of a snapshot's newest block under updates, newest first.
 pub(super) struct Nodes<'a> {
-    updates: Vec<Cow<'a, TrieUpdates>>,
+    updates: Vec<Cow<'a, IndexedUpdates>>,
     snapshot: &'a DiskSnapshot,
 }
 
@@ -48,7 +48,7 @@ impl<'a> Nodes<'a> {
 
     /// Goes on to the state whose tries have these updates.
     pub(super) fn cover(&mut self, updates: TrieUpdates) {
-        self.updates.insert(0, Cow::Owned(updates));
+        self.updates.insert(0, Cow::Owned(IndexedUpdates::new(updates)));
     }
 
     /// The updates that lead from the state with the root `from` to a committed one.
@@ -118,21 +118,10 @@ impl<'a> Nodes<'a> {
 impl StateNodeSource for Nodes<'_> {
     fn state_node(&self, owner: Option<&B256>, path: &Nibbles, _hash: &B256) -> SourcedNode<'_> {
         for updates in &self.updates {
-            if let Some(found) = find(updates, owner, path) {
+            if let Some(found) = updates.find(owner, path) {
                 return Ok(found.map(|rlp| Cow::Borrowed(rlp.as_ref())));
             }
         }
         Ok(self.snapshot.node(owner, path)?.map(|rlp| Cow::Owned(rlp.to_vec())))
     }
-}
-
-/// What updates say of a node: its RLP or that there is none; `None` if they say nothing.
-fn find<'a>(updates: &'a TrieUpdates, owner: Option<&B256>, path: &Nibbles) -> Option<Option<&'a Bytes>> {
-    let among = |nodes: &'a NodeUpdates| {
-        let place = nodes.binary_search_by_key(path, |(path, _)| *path).ok()?;
-        Some(nodes[place].1.as_ref())
-    };
-    let Some(owner) = owner else { return among(&updates.accounts) };
-    let storage = updates.storages.get(owner)?;
-    among(&storage.nodes).or(storage.is_wiped.then_some(None))
 }

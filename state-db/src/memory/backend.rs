@@ -18,7 +18,7 @@ use crate::{
         AccountProof, Backend, BlockData, BlockPart, BlockRef, Kept, Moment, Note, Notes, Snapshot, Staged, Staging,
         StateKey, StateView, StoreError, TransactionPlace,
     },
-    trie::TrieUpdates,
+    trie::IndexedUpdates,
     witness::TouchedKeys,
 };
 use alloy_primitives::{
@@ -90,7 +90,7 @@ impl MemoryBackend {
             state_root,
             changes: Arc::default(),
             wiped: Arc::default(),
-            trie: TrieUpdates::default(),
+            trie: IndexedUpdates::default(),
         };
         let committed = Committed { layer: Arc::new(layer), moment: now };
         Self(Arc::new(Parts {
@@ -186,7 +186,8 @@ impl Backend for MemoryBackend {
         let hash = layer.block.id.hash;
         let state_root = self.0.tries.lock().amend(hash, changes, &all, &wiped);
         self.0.write(now, changes);
-        let layer = Layer { block: layer.block.clone(), state_root, changes: all, wiped, trie: TrieUpdates::default() };
+        let layer =
+            Layer { block: layer.block.clone(), state_root, changes: all, wiped, trie: IndexedUpdates::default() };
         let mut blocks = self.0.blocks.write();
         blocks.by_hash.insert(hash, Committed { layer: Arc::new(layer), moment: now });
         blocks.now = now;
@@ -285,7 +286,7 @@ impl Snapshot for Parts {
             wiped: block.wiped.clone(),
         };
         let state_root = self.tries.lock().add(block.id.hash, step)?;
-        Ok(Staged { state_root, trie: TrieUpdates::default() })
+        Ok(Staged { state_root, trie: IndexedUpdates::default() })
     }
 
     fn can_prepare(&self, _view: &StateView) -> bool {

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     changes::{Account, BlockChanges, SlotMap, WipedStorage},
     overlay::Layer,
-    trie::TrieUpdates,
+    trie::IndexedUpdates,
     witness::TouchedKeys,
 };
 use alloy_primitives::{Address, B256, Bytes, U256, map::AddressSet};
@@ -47,7 +47,7 @@ pub(crate) struct Staging<'a> {
 pub(crate) struct Staged {
     pub(crate) state_root: B256,
     /// What the block changes in the tries of its parent; empty where the backend keeps no nodes by path.
-    pub(crate) trie: TrieUpdates,
+    pub(crate) trie: IndexedUpdates,
 }
 
 /// Committed blocks and their states.

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     changes::{Account, BlockChanges, SlotMap, storage_only_id},
     overlay::{Found, Layer},
-    trie::TrieUpdates,
+    trie::IndexedUpdates,
     witness::TouchedKeys,
 };
 use alloy_primitives::{Address, B256, Bytes, U256, map::AddressSet};
@@ -66,7 +66,8 @@ impl StateView {
     pub fn with_block(&self, block: Arc<BlockData>, state_root: B256, changes: Arc<BlockChanges>) -> Self {
         let Parts { layers, base, snapshot, .. } = &*self.0;
         let id = block.id;
-        let layer = Arc::new(Layer { block, state_root, changes, wiped: Arc::default(), trie: TrieUpdates::default() });
+        let layer =
+            Arc::new(Layer { block, state_root, changes, wiped: Arc::default(), trie: IndexedUpdates::default() });
         let layers = std::iter::once(layer).chain(layers.iter().cloned()).collect();
         Self(Arc::new(Parts { block: id, state_root, layers, base: *base, snapshot: snapshot.clone() }))
     }

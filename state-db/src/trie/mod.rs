@@ -11,6 +11,7 @@ mod error;
 mod export;
 mod forget;
 mod hash;
+mod indexed;
 mod node;
 mod ordered;
 mod parts;
@@ -26,6 +27,7 @@ mod value;
 
 pub use error::{NodeFault, SourceError, StateTrieError, TrieError, TrieOwner};
 pub use hash::hash_tries;
+pub(crate) use indexed::IndexedUpdates;
 pub use ordered::{ordered_trie_root, trie_root};
 pub use root::sorted_root;
 pub use source::{InTrie, NoSource, NodeSource, SourcedNode, StateNodeSource};

@@ -141,22 +141,27 @@ static ROWS: [Spec; 21] = [
     },
     Spec {
         name: "import/transfers",
-        about: "20 blocks of 10,000 plain transfers over 1,000,000 accounts, from raw bytes to durable",
+        about: "20 blocks of 10,000 plain transfers over {accounts} accounts, from raw bytes to durable",
         work: Work::Store(StoreWork::Import(&plain_transfers::RECIPE)),
     },
     Spec {
         name: "import/erc20",
-        about: "20 blocks of 10,000 transfers of one token over 1,000,000 accounts and holders, likewise",
+        about: "20 blocks of 10,000 transfers of one token over {accounts} accounts and holders, likewise",
         work: Work::Store(StoreWork::Import(&erc20::RECIPE)),
     },
     Spec {
         name: "reads",
-        about: "200,000 accounts of 1,000,000 on disk, in no order, cache off, against raw MDBX get",
+        about: "200,000 accounts of {accounts} on disk, in no order, cache off, against raw MDBX get",
         work: Work::Store(StoreWork::Reads),
     },
 ];
 
 impl Spec {
+    /// What the row does, over so many accounts where it makes a store.
+    pub(super) fn about(&self, accounts: usize) -> String {
+        self.about.replace("{accounts}", &accounts.to_string())
+    }
+
     /// How much of a block's way the row times.
     pub(super) const fn scope(&self) -> Scope {
         match self.work {

@@ -51,7 +51,7 @@ struct Line<'a> {
 struct Listed<'a> {
     name: &'a str,
     scope: Scope,
-    about: &'a str,
+    about: String,
     available: bool,
 }
 
@@ -98,7 +98,7 @@ impl Report {
                 Work::State(work) => work.is_available(&setup.data),
                 Work::Generated(_) | Work::Path(_) | Work::Store(_) => true,
             };
-            let Spec { name, about, .. } = *spec;
+            let (name, about) = (spec.name, spec.about(setup.accounts));
             match self.form {
                 Form::Json => {
                     let listed = Listed { name, scope: spec.scope(), about, available };

@@ -62,6 +62,9 @@ pub(super) struct StateFigures {
     /// What is counted.
     pub(super) unit: &'static str,
     pub(super) items: usize,
+    /// Of the store, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) accounts: Option<usize>,
     /// Its times stand where lean's stand in other rows.
     #[serde(flatten)]
     pub(super) duel: Duel,
@@ -146,7 +149,7 @@ impl StateFigures {
     pub(super) fn new(rival: &'static str, setup: &Setup, unit: &'static str, items: usize, duel: Duel) -> Self {
         let ns_per_item = duel.candidate.ms * 1e6 / items as f64;
         let (threads, passes) = (setup.flags.threads().get(), setup.passes);
-        Self { rival, threads, passes, unit, items, duel, ns_per_item, items_per_s: 1e9 / ns_per_item }
+        Self { rival, threads, passes, unit, items, accounts: None, duel, ns_per_item, items_per_s: 1e9 / ns_per_item }
     }
 }
 

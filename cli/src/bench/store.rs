@@ -52,6 +52,7 @@ pub(super) fn measure(setup: &Setup, work: StoreWork) -> Result<StateFigures, Tr
         StoreWork::Import(recipe) => imports(setup, recipe),
         StoreWork::Reads => reads(setup),
     }
+    .map(|figures| StateFigures { accounts: Some(setup.accounts), ..figures })
     .map_err(|error| Trouble::Unreadable(one_line(error.as_ref())))
 }
 

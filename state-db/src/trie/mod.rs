@@ -3,6 +3,7 @@
 //! Place in the flow: a witness, a store or a genesis fills them; a block's changes go in through [`StateTrie`]; a root,
 //! proofs and witnesses come out. Nodes are those of the yellow paper, appendix D, on the types of alloy-trie.
 
+mod apply;
 mod batch;
 mod build;
 mod decode;
@@ -25,6 +26,7 @@ mod update;
 mod updates;
 mod value;
 
+pub(crate) use apply::apply_changes;
 pub use error::{NodeFault, SourceError, StateTrieError, TrieError, TrieOwner};
 pub use hash::hash_tries;
 pub(crate) use indexed::IndexedUpdates;
@@ -33,6 +35,5 @@ pub use root::sorted_root;
 pub use source::{InTrie, NoSource, NodeSource, SourcedNode, StateNodeSource};
 pub use sparse::Trie;
 pub use state::StateTrie;
-pub(crate) use state::apply_changes;
 pub use updates::{NodeUpdates, StorageUpdates, TrieUpdates};
 pub use value::TrieValue;

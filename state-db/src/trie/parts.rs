@@ -1,17 +1,81 @@
-//! Dividing a big trie into sixteen parts by the first nibble, and joining them.
+//! A big trie as sixteen parts by the first nibble of their keys, which threads change without locks.
 //!
-//! Place in the flow: before an update that threads are to share; back again before one that may leave a single part.
+//! Place in the flow: an update of many keys divides the trie and gives each part its keys; the parts are joined again before a
+//! removal that may leave a single one.
 //! Invariant: values, root and what later updates give are those of the undivided trie; nothing clean becomes dirty.
 
 use super::{
+    error::TrieError,
     node::{Branch, Node, NodeId},
-    sparse::{PARALLEL_MIN, PARTS, SPLIT_MIN, Trie, prefix},
+    source::NodeSource,
+    sparse::Trie,
     subtrie::Subtrie,
     value::TrieValue,
 };
+use alloy_primitives::B256;
 use alloy_trie::Nibbles;
+use rayon::prelude::*;
+use std::{hint::black_box, ops::Range};
+
+/// Leaves from which a trie is worth dividing.
+pub(super) const SPLIT_MIN: usize = 4096;
+/// Keys of an update from which threads share the work.
+pub(super) const PARALLEL_MIN: usize = 256;
+/// Keys towards which nodes are read in step.
+const TOUCHED_LEN: usize = 32;
+/// Children of a branch.
+pub(super) const PARTS: usize = 16;
 
 impl<V: TrieValue> Trie<V> {
+    /// Sets the values of many keys: that of `items[i]` to what `value` makes of the item and of the present one. The items are
+    /// ascending by `key`.
+    ///
+    /// # Errors
+    /// As for [`Self::upsert`], with the position of the item; others may have been set.
+    pub(super) fn upsert_all<T: Sync>(
+        &mut self,
+        items: &[T],
+        key: impl Fn(&T) -> &B256 + Sync,
+        source: &impl NodeSource,
+        value: impl Fn(&T, Option<&V>) -> V + Sync,
+    ) -> Result<(), (usize, TrieError)> {
+        self.split_if_big(items.len());
+        let is_split = self.is_split();
+        let upsert = |part: &mut Subtrie<V>, items: &[T]| {
+            for (place, item) in items.iter().enumerate() {
+                if is_split && place % TOUCHED_LEN == 0 {
+                    black_box(part.touch(items[place..].iter().take(TOUCHED_LEN).map(&key)));
+                }
+                part.upsert(key(item), source, |before| value(item, before)).map_err(|error| (place, error))?;
+            }
+            Ok(())
+        };
+        if !is_split {
+            return upsert(&mut self.parts[0], items);
+        }
+        self.root = None;
+        let ranges = ranges_by_nibble(items, &key);
+        let mut jobs: Vec<_> = self.parts.iter_mut().zip(ranges).filter(|(_, range)| !range.is_empty()).collect();
+        let run = |(part, range): &mut (&mut Subtrie<V>, Range<usize>)| {
+            upsert(part, &items[range.clone()]).map_err(|(place, error)| (range.start + place, error))
+        };
+        if items.len() < PARALLEL_MIN {
+            jobs.iter_mut().try_for_each(run)
+        } else {
+            jobs.par_iter_mut().try_for_each(run)
+        }
+    }
+
+    /// Whether there are sixteen parts.
+    pub(super) fn is_split(&self) -> bool {
+        self.parts.len() == PARTS
+    }
+
+    /// The parts that hold leaves.
+    pub(super) fn parts_in_use(&self) -> impl Iterator<Item = &Subtrie<V>> {
+        self.parts.iter().filter(|part| part.root != NodeId::EMPTY)
+    }
+
     /// Divides the trie into parts that threads can work on, if it forks at the root. Big tries are divided by themselves; values,
     /// root and updates stay what they are.
     pub fn split(&mut self) {
@@ -54,4 +118,22 @@ impl<V: TrieValue> Trie<V> {
         self.keep_journals();
         self.parts = vec![whole];
     }
+}
+
+pub(super) fn prefix(nibble: usize) -> Nibbles {
+    Nibbles::from_nibbles([nibble as u8])
+}
+
+pub(super) fn first_nibble(key: &B256) -> usize {
+    usize::from(key[0] >> 4)
+}
+
+/// The sixteen ranges of ascending items, by the first nibble of their keys.
+pub(super) fn ranges_by_nibble<T>(items: &[T], key: impl Fn(&T) -> &B256) -> [Range<usize>; PARTS] {
+    let mut start = 0;
+    std::array::from_fn(|nibble| {
+        let len = items[start..].partition_point(|item| first_nibble(key(item)) <= nibble);
+        start += len;
+        start - len..start
+    })
 }

@@ -11,6 +11,7 @@ use super::{
     encode::encode_branch,
     error::TrieError,
     node::{Node, NodeId},
+    parts::{PARTS, SPLIT_MIN, first_nibble, prefix, ranges_by_nibble},
     reference::Reference,
     source::NodeSource,
     subtrie::Subtrie,
@@ -20,16 +21,6 @@ use super::{
 use alloy_primitives::{B256, Bytes, keccak256, map::B256Map};
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles};
 use rayon::prelude::*;
-use std::{hint::black_box, ops::Range};
-
-/// Leaves from which a trie is worth dividing.
-pub(super) const SPLIT_MIN: usize = 4096;
-/// Keys of an update from which threads share the work.
-pub(super) const PARALLEL_MIN: usize = 256;
-/// Keys towards which nodes are read in step.
-const TOUCHED_LEN: usize = 32;
-/// Children of a branch.
-pub(super) const PARTS: usize = 16;
 
 /// A sparse trie whose leaves hold `V`.
 #[derive(Clone, Debug)]
@@ -164,45 +155,6 @@ impl<V: TrieValue> Trie<V> {
         self.part_mut(key).remove(key, source)
     }
 
-    /// Sets the values of many keys: that of `items[i]` to what `value` makes of the item and of the present one. The items are
-    /// ascending by `key`.
-    ///
-    /// # Errors
-    /// As for [`Self::upsert`], with the position of the item; others may have been set.
-    pub(super) fn upsert_all<T: Sync>(
-        &mut self,
-        items: &[T],
-        key: impl Fn(&T) -> &B256 + Sync,
-        source: &impl NodeSource,
-        value: impl Fn(&T, Option<&V>) -> V + Sync,
-    ) -> Result<(), (usize, TrieError)> {
-        self.split_if_big(items.len());
-        let is_split = self.is_split();
-        let upsert = |part: &mut Subtrie<V>, items: &[T]| {
-            for (place, item) in items.iter().enumerate() {
-                if is_split && place % TOUCHED_LEN == 0 {
-                    black_box(part.touch(items[place..].iter().take(TOUCHED_LEN).map(&key)));
-                }
-                part.upsert(key(item), source, |before| value(item, before)).map_err(|error| (place, error))?;
-            }
-            Ok(())
-        };
-        if !is_split {
-            return upsert(&mut self.parts[0], items);
-        }
-        self.root = None;
-        let ranges = ranges_by_nibble(items, &key);
-        let mut jobs: Vec<_> = self.parts.iter_mut().zip(ranges).filter(|(_, range)| !range.is_empty()).collect();
-        let run = |(part, range): &mut (&mut Subtrie<V>, Range<usize>)| {
-            upsert(part, &items[range.clone()]).map_err(|(place, error)| (range.start + place, error))
-        };
-        if items.len() < PARALLEL_MIN {
-            jobs.iter_mut().try_for_each(run)
-        } else {
-            jobs.par_iter_mut().try_for_each(run)
-        }
-    }
-
     /// The root hash. Hashes what changed since the last call.
     pub fn root(&mut self) -> B256 {
         super::hash::hash_tries(&mut [&mut *self]);
@@ -246,16 +198,6 @@ impl<V: TrieValue> Trie<V> {
     /// Bytes of memory that the nodes take, free places included.
     pub fn memory_bytes(&self) -> usize {
         size_of::<Self>() + self.parts.iter().map(Subtrie::memory_bytes).sum::<usize>()
-    }
-
-    /// Whether there are sixteen parts.
-    pub(super) fn is_split(&self) -> bool {
-        self.parts.len() == PARTS
-    }
-
-    /// The parts that hold leaves.
-    fn parts_in_use(&self) -> impl Iterator<Item = &Subtrie<V>> {
-        self.parts.iter().filter(|part| part.root != NodeId::EMPTY)
     }
 
     /// The RLP of the branch above sixteen parts, which are clean.
@@ -321,24 +263,6 @@ impl<V: TrieValue> Trie<V> {
         self.parts.iter().for_each(|part| rows.extend(part.known_nodes()));
         rows
     }
-}
-
-pub(super) fn prefix(nibble: usize) -> Nibbles {
-    Nibbles::from_nibbles([nibble as u8])
-}
-
-fn first_nibble(key: &B256) -> usize {
-    usize::from(key[0] >> 4)
-}
-
-/// The sixteen ranges of ascending items, by the first nibble of their keys.
-fn ranges_by_nibble<T>(items: &[T], key: impl Fn(&T) -> &B256) -> [Range<usize>; PARTS] {
-    let mut start = 0;
-    std::array::from_fn(|nibble| {
-        let len = items[start..].partition_point(|item| first_nibble(key(item)) <= nibble);
-        start += len;
-        start - len..start
-    })
 }
 
 #[cfg(test)]

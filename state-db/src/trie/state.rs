@@ -1,20 +1,18 @@
-//! The tries of the whole state, and how a block's changes go into them.
+//! The tries of the whole state.
 //!
-//! Place in the flow: `BlockChanges` in, state root out; witness and memory state keep the tries and differ only in where a
-//! storage trie comes from.
+//! Place in the flow: stores keep them; `apply` puts a block's changes in, the state root comes out.
 //! Invariant: the storage root in an account's leaf is the root of its storage trie.
-//! CONSENSUS: an account is a leaf exactly where the changes say that it exists, empty or not; deleting empty accounts
-//! (EIP-161) is the executor's business.
 
 use super::{
-    error::{StateTrieError, TrieError, TrieOwner},
+    apply::{UpdatedStorage, apply_changes},
+    error::{StateTrieError, TrieOwner},
     hash::hash_tries,
     source::{InTrie, StateNodeSource},
     sparse::Trie,
     updates::{StorageUpdates, TrieUpdates, note_storage, note_wiped},
 };
 use crate::{
-    changes::{Account, AccountChange, BlockChanges, SlotMap},
+    changes::{Account, BlockChanges, SlotMap},
     keccak::keccak256_batch,
 };
 use alloy_primitives::{
@@ -24,8 +22,6 @@ use alloy_primitives::{
 use alloy_trie::{EMPTY_ROOT_HASH, TrieAccount};
 use rayon::prelude::*;
 
-/// Slots of a block from which storage tries are worth spreading over threads.
-const PARALLEL_SLOTS_MIN: usize = 256;
 /// Keys from which sorting is worth several threads.
 const PARALLEL_SORT_MIN: usize = 16_384;
 
@@ -43,44 +39,6 @@ pub struct StateTrie {
     pub(super) epoch: u32,
     /// What was last used before this epoch is forgotten already.
     pub(super) oldest: u32,
-}
-
-/// The storage trie of one account after a block.
-#[derive(Debug)]
-pub(crate) struct UpdatedStorage {
-    /// The hashed address.
-    owner: B256,
-    /// `None` for an account that ends.
-    trie: Option<Trie<U256>>,
-    /// There was storage, and all of it was cleared.
-    is_wiped: bool,
-}
-
-/// One account's part of a block, hashed.
-struct Update<'a> {
-    address: Address,
-    hash: B256,
-    change: &'a AccountChange,
-    /// Hashed slots with their value after the block, ascending.
-    slots: Vec<(B256, U256)>,
-    /// The storage root after the block; `None` if it stays what it is.
-    storage_root: Option<B256>,
-    /// The storage trie, if the block changes it and the account lives on.
-    storage: Option<Box<Trie<U256>>>,
-    /// There was storage, and the block clears all of it.
-    is_wiped: bool,
-}
-
-impl Update<'_> {
-    /// Whether the account lives on and its storage trie must be updated.
-    fn changes_storage(&self) -> bool {
-        self.change.after.is_some() && (self.change.storage_cleared || !self.slots.is_empty())
-    }
-
-    /// Whether the storage trie of the parent state goes as a whole.
-    fn clears_storage(&self) -> bool {
-        self.change.after.is_none() || self.change.storage_cleared
-    }
 }
 
 impl StateTrie {
@@ -226,112 +184,6 @@ fn take_storage(storages: &mut B256Map<Trie<U256>>, bytes: &mut usize, owner: &B
     Some(trie)
 }
 
-/// Puts a block's changes into the account trie. Storage tries come from `storage` by hashed address and root, which is that of
-/// the empty trie where the block clears the storage, and go back hashed.
-///
-/// CONSENSUS: values are written before any is deleted, in each trie, so that the nodes which the update must know are the
-/// fewest: a branch that keeps two children never collapses on the way. Witnesses hold no others.
-pub(crate) fn apply_changes(
-    accounts: &mut Trie<TrieAccount>,
-    changes: &BlockChanges,
-    source: &impl StateNodeSource,
-    mut storage: impl FnMut(&B256, B256) -> Trie<U256>,
-) -> Result<Vec<UpdatedStorage>, StateTrieError> {
-    let mut updates = hash_changes(changes);
-    let accounts_source = &InTrie::accounts(source);
-    for update in updates.iter_mut().filter(|update| update.changes_storage() || update.clears_storage()) {
-        let leaf = accounts.reveal(&update.hash, accounts_source).and_then(|()| accounts.get(&update.hash));
-        let leaf = leaf.map_err(|error| error.in_trie(TrieOwner::Account(update.address)))?;
-        let root = leaf.map_or(EMPTY_ROOT_HASH, |leaf| leaf.storage_root);
-        update.is_wiped = update.clears_storage() && root != EMPTY_ROOT_HASH;
-        if update.changes_storage() {
-            let root = if update.is_wiped { EMPTY_ROOT_HASH } else { root };
-            update.storage = Some(Box::new(storage(&update.hash, root)));
-        }
-    }
-    update_storages(&mut updates, source)?;
-    let live: Vec<_> = updates.iter().filter_map(|update| Some((update, update.change.after.as_ref()?))).collect();
-    let leaf = |(update, after): &(&Update<'_>, &Account), before: Option<&TrieAccount>| {
-        let storage_root = update.storage_root.or(before.map(|leaf| leaf.storage_root));
-        to_leaf(after, storage_root.unwrap_or(EMPTY_ROOT_HASH))
-    };
-    accounts
-        .upsert_all(&live, |(update, _)| &update.hash, accounts_source, leaf)
-        .map_err(|(place, error)| error.in_trie(TrieOwner::Account(live[place].0.address)))?;
-    for Update { address, hash, .. } in updates.iter().filter(|update| update.change.after.is_none()) {
-        accounts.remove(hash, accounts_source).map_err(|error| error.in_trie(TrieOwner::Account(*address)))?;
-    }
-    let ends_or_changes = |update: &Update<'_>| update.storage.is_some() || update.change.after.is_none();
-    Ok(updates
-        .into_iter()
-        .filter(ends_or_changes)
-        .map(|Update { hash, storage, is_wiped, .. }| UpdatedStorage {
-            owner: hash,
-            trie: storage.map(|trie| *trie),
-            is_wiped,
-        })
-        .collect())
-}
-
-/// Updates and hashes the storage tries, and sets the storage roots.
-fn update_storages(updates: &mut [Update<'_>], source: &impl StateNodeSource) -> Result<(), StateTrieError> {
-    let mut jobs: Vec<_> = updates.iter_mut().filter(|update| update.storage.is_some()).collect();
-    let slots_len: usize = jobs.iter().map(|job| job.slots.len()).sum();
-    if slots_len < PARALLEL_SLOTS_MIN || jobs.len() == 1 {
-        return update_group(&mut jobs, source);
-    }
-    // Big tries first and dealt round, so that the groups are about equal.
-    jobs.sort_unstable_by_key(|job| std::cmp::Reverse(job.slots.len()));
-    let mut groups: Vec<Vec<_>> = (0..2 * rayon::current_num_threads()).map(|_| Vec::new()).collect();
-    let groups_len = groups.len();
-    for (i, job) in jobs.into_iter().enumerate() {
-        groups[i % groups_len].push(job);
-    }
-    groups.par_iter_mut().try_for_each(|group| update_group(group, source))
-}
-
-fn update_group(group: &mut [&mut Update<'_>], source: &impl StateNodeSource) -> Result<(), StateTrieError> {
-    for Update { address, hash, slots, storage, .. } in group.iter_mut().map(|update| &mut **update) {
-        let Some(trie) = storage else { continue };
-        let source = &InTrie::storage(source, *hash);
-        let in_trie = |error: TrieError| error.in_trie(TrieOwner::Storage(*address));
-        let (cleared, set): (Vec<(B256, U256)>, Vec<_>) = slots.iter().partition(|(_, value)| value.is_zero());
-        let upserted = trie.upsert_all(&set, |(slot, _)| slot, source, |(_, value), _| *value);
-        upserted.map_err(|(_, error)| in_trie(error))?;
-        for (slot, _) in &cleared {
-            trie.remove(slot, source).map_err(in_trie)?;
-        }
-    }
-    hash_tries(&mut group.iter_mut().filter_map(|update| update.storage.as_deref_mut()).collect::<Vec<_>>());
-    for update in group {
-        update.storage_root = update.storage.as_deref().and_then(Trie::clean_root);
-    }
-    Ok(())
-}
-
-/// Hashes all addresses and slots in one batch each; ascending by hashed address.
-fn hash_changes(changes: &BlockChanges) -> Vec<Update<'_>> {
-    let (addresses, accounts): (Vec<&Address>, Vec<&AccountChange>) = changes.accounts.iter().unzip();
-    let (mut slots, mut starts) = (Vec::new(), Vec::with_capacity(accounts.len()));
-    for change in &accounts {
-        starts.push(slots.len());
-        slots.extend(change.storage.keys().map(U256::to_be_bytes::<32>));
-    }
-    let (mut address_hashes, mut slot_hashes) = (Vec::new(), Vec::new());
-    keccak256_batch(&addresses, &mut address_hashes);
-    keccak256_batch(&slots, &mut slot_hashes);
-    let mut keys: Vec<_> = address_hashes.into_iter().zip(0..).collect();
-    sort_keys(&mut keys);
-    let update = |(hash, place): (B256, usize)| {
-        let change = accounts[place];
-        let values = change.storage.values().map(|slot| slot.after);
-        let mut slots: Vec<_> = slot_hashes[starts[place]..].iter().copied().zip(values).collect();
-        sort_keys(&mut slots);
-        Update { address: *addresses[place], hash, change, slots, storage_root: None, storage: None, is_wiped: false }
-    };
-    keys.into_iter().map(update).collect()
-}
-
 /// Hashes the slots that are not zero; ascending.
 fn hash_slots(slots: &SlotMap<U256>) -> Vec<(B256, U256)> {
     let slots = slots.iter().filter(|(_, value)| !value.is_zero());
@@ -343,7 +195,7 @@ fn hash_slots(slots: &SlotMap<U256>) -> Vec<(B256, U256)> {
     leaves
 }
 
-fn sort_keys<T: Send>(keys: &mut [(B256, T)]) {
+pub(super) fn sort_keys<T: Send>(keys: &mut [(B256, T)]) {
     if keys.len() < PARALLEL_SORT_MIN {
         keys.sort_unstable_by_key(|(key, _)| *key);
     } else {
@@ -351,6 +203,6 @@ fn sort_keys<T: Send>(keys: &mut [(B256, T)]) {
     }
 }
 
-fn to_leaf(account: &Account, storage_root: B256) -> TrieAccount {
+pub(super) fn to_leaf(account: &Account, storage_root: B256) -> TrieAccount {
     TrieAccount { nonce: account.nonce, balance: account.balance, storage_root, code_hash: account.code_hash }
 }

@@ -192,3 +192,40 @@ fn a_page_of_zeros_gives_a_committed_block_or_an_error() {
     }
     assert!(refused > 5, "only {refused} pages matter");
 }
+
+#[test]
+fn a_commit_that_is_torn_at_any_page_leaves_the_block_before_or_after() {
+    const PAGE: usize = 4_096;
+    /// Bytes of a torn page that are new.
+    const TORN_LEN: usize = 1_536;
+    /// Pages that say which commit counts; MDBX writes one of them when all others are on disk.
+    const METAS: usize = 3;
+    let dir = tempfile::tempdir().expect("a folder");
+    let (store, mut model) = create(dir.path(), StoreOptions { size_max: 1 << 20, ..small() });
+    grow(&store, &mut model, 12);
+    let read = || fs::read(dir.path().join("mdbx.dat")).expect("reads");
+    let (mut file, before) = (read(), model.blocks[&model.tip].2);
+    grow(&store, &mut model, 1);
+    let (new, after) = (read(), model.blocks[&model.tip].2);
+    drop(store);
+    file.resize(new.len(), 0);
+    let pages = || (METAS..new.len() / PAGE).chain(0..METAS).map(|place| place * PAGE..(place + 1) * PAGE);
+    let changed: Vec<_> = pages().filter(|page| file[page.clone()] != new[page.clone()]).collect();
+    let metas = changed.iter().filter(|page| page.start < METAS * PAGE).count();
+    assert!(metas > 0 && changed.len() - metas > 10, "{} pages of a commit, {metas} metas", changed.len());
+    let root = |bytes: &[u8], what: &str| {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("mdbx.dat"), bytes).expect("writes");
+        let opened = Maintenance::open(folder.path(), Access::ReadWrite).and_then(|maintenance| maintenance.verify());
+        opened.unwrap_or_else(|error| panic!("{what}: {error}")).state_root
+    };
+    for page in changed {
+        let is_meta = page.start < METAS * PAGE;
+        for end in [page.start + TORN_LEN, page.end] {
+            file[page.start..end].copy_from_slice(&new[page.start..end]);
+            let found = root(&file, &format!("written up to byte {end}"));
+            assert!(found == before || is_meta && found == after, "byte {end}: neither block");
+        }
+    }
+    assert_eq!(root(&file, "whole"), after);
+}

@@ -56,23 +56,26 @@ pub fn check_terminal_difficulty(spec: &ChainSpec, header: &Header, parent_total
 
 /// Every fork field is there from its fork on and absent before it.
 ///
-/// CONSENSUS: EIP-1559, 4895, 4844, 4788, 7685, 7928. The slot number (EIP-7843) belongs to no fork that is built in.
+/// CONSENSUS: EIP-1559, 4895, 4844, 4788, 7685, 7928. The slot number (EIP-7843) came to Amsterdam after its official tests, whose
+/// blocks lack it: from there on it may be there.
 fn check_presence(rules: &Rules, header: &Header) -> Result<(), Rule> {
     let fields = [
-        (Field::BaseFee, Some(Fork::London), header.base_fee_per_gas.is_some()),
-        (Field::WithdrawalsRoot, Some(Fork::Shanghai), header.withdrawals_root.is_some()),
-        (Field::BlobGasUsed, Some(Fork::Cancun), header.blob_gas_used.is_some()),
-        (Field::ExcessBlobGas, Some(Fork::Cancun), header.excess_blob_gas.is_some()),
-        (Field::ParentBeaconBlockRoot, Some(Fork::Cancun), header.parent_beacon_block_root.is_some()),
-        (Field::RequestsHash, Some(Fork::Prague), header.requests_hash.is_some()),
-        (Field::BlockAccessListHash, Some(Fork::Amsterdam), header.block_access_list_hash.is_some()),
-        (Field::SlotNumber, None, header.slot_number.is_some()),
+        (Field::BaseFee, Fork::London, header.base_fee_per_gas.is_some()),
+        (Field::WithdrawalsRoot, Fork::Shanghai, header.withdrawals_root.is_some()),
+        (Field::BlobGasUsed, Fork::Cancun, header.blob_gas_used.is_some()),
+        (Field::ExcessBlobGas, Fork::Cancun, header.excess_blob_gas.is_some()),
+        (Field::ParentBeaconBlockRoot, Fork::Cancun, header.parent_beacon_block_root.is_some()),
+        (Field::RequestsHash, Fork::Prague, header.requests_hash.is_some()),
+        (Field::BlockAccessListHash, Fork::Amsterdam, header.block_access_list_hash.is_some()),
     ];
     for (field, fork, present) in fields {
-        let required = fork.is_some_and(|fork| rules.is_active(fork));
+        let required = rules.is_active(fork);
         if present != required {
             return Err(Rule::FieldPresence { field, required });
         }
+    }
+    if header.slot_number.is_some() && !rules.is_active(Fork::Amsterdam) {
+        return Err(Rule::FieldPresence { field: Field::SlotNumber, required: false });
     }
     Ok(())
 }

@@ -17,6 +17,7 @@ mod durable;
 mod engine;
 mod engine_besu;
 mod engine_http;
+mod engine_rules;
 mod forge;
 mod hostile;
 #[cfg(unix)]

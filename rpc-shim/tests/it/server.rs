@@ -83,8 +83,13 @@ impl Server {
 
     /// A whole answer to a request.
     pub(crate) fn ask(&self, request: &Value) -> Value {
+        self.ask_raw(&request.to_string())
+    }
+
+    /// A whole answer to whatever bytes.
+    pub(crate) fn ask_raw(&self, request: &str) -> Value {
         let token = self.secret.encode(&Claims::with_current_timestamp()).unwrap();
-        let (status, body) = self.post(Some(&format!("Bearer {token}")), &request.to_string());
+        let (status, body) = self.post(Some(&format!("Bearer {token}")), request);
         assert_eq!(status, 200, "{body}");
         serde_json::from_str(&body).unwrap()
     }

@@ -2,13 +2,12 @@
 //!
 //! Place in the flow: made by `mod` before anything listens; the executor's workers and the engine's thread are not among them.
 //! Invariant: where there are too few cores for all, the threads of the public ports wait for those that follow the chain.
+//!
+//! PERF: `acceptance/engine_load.py`, two cores: niceness 19 alone left p95 of newPayload under load at x1.2 to x1.8 of that without,
+//! because a nice thread that runs keeps its core for a time slice of milliseconds when another one wakes; an idle one does not.
 
 use anyhow::Context as _;
 use tokio::runtime::{Builder, Handle, Runtime};
-
-/// How nice public threads are (`nice(2)`): they get what is left of the cores, and a seventieth of one that others want.
-#[cfg(target_os = "linux")]
-const NICE: i32 = 19;
 
 /// Threads of the authenticated port: they read and write payloads, and wait for the engine's thread.
 const ENGINE_THREADS: usize = 2;
@@ -30,13 +29,7 @@ impl Runtimes {
     pub(super) fn followed() -> anyhow::Result<Self> {
         let mut public = Builder::new_multi_thread();
         public.enable_all().thread_name("laminar-rpc");
-        // Of this thread: elsewhere it would be the whole process.
-        #[cfg(target_os = "linux")]
-        public.on_thread_start(|| {
-            if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-                tracing::debug!(%error, "a thread keeps its priority");
-            }
-        });
+        public.on_thread_start(give_way);
         let mut engine = Builder::new_multi_thread();
         engine.enable_all().thread_name("laminar-authrpc").worker_threads(ENGINE_THREADS);
         Ok(Self { public: start(public)?, engine: Some(start(engine)?) })
@@ -65,6 +58,23 @@ impl Runtimes {
         }
     }
 }
+
+/// Lets the calling thread run on what others leave of the cores, and give its core back at once when they want it (`SCHED_IDLE`).
+#[cfg(target_os = "linux")]
+pub(super) fn give_way() {
+    use thread_priority::{
+        NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
+        thread_native_id,
+    };
+    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    if let Err(error) = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle) {
+        tracing::debug!(%error, "a thread keeps its priority");
+    }
+}
+
+/// Nothing: elsewhere it would be the whole process.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn give_way() {}
 
 fn start(mut builder: Builder) -> anyhow::Result<Runtime> {
     builder.build().context("starting the server's threads")

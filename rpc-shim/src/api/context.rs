@@ -123,8 +123,8 @@ impl Context {
     /// # Panics
     /// If the node does not have the state of its head, which is a bug.
     pub fn new(node: Arc<Node>, limits: Limits) -> Self {
-        let readers = Arc::new(Workers::new(limits.heavy_max, limits.waiting_max));
-        let writers = Arc::new(Workers::new(limits.heavy_max / 2, limits.waiting_max));
+        let workers = |most| Arc::new(Workers::new(most, limits.waiting_max, || ()));
+        let (readers, writers) = (workers(limits.heavy_max), workers(limits.heavy_max / 2));
         let head = node.pool_head().expect("a node keeps the state of its head");
         let pool = Arc::new(Pool::new(Settings::default(), head));
         let (gas_oracle, filters) = (Arc::default(), Arc::default());
@@ -135,6 +135,14 @@ impl Context {
     #[must_use]
     pub fn with_pool(self, pool: Arc<Pool>) -> Self {
         Self { pool, ..self }
+    }
+
+    /// The same, and each thread that runs heavy calls begins with `started`, which may give it another priority.
+    #[must_use]
+    pub fn with_call_threads(self, started: fn()) -> Self {
+        let workers = |most| Arc::new(Workers::new(most, self.limits.waiting_max, started));
+        let (readers, writers) = (workers(self.limits.heavy_max), workers(self.limits.heavy_max / 2));
+        Self { readers, writers, ..self }
     }
 
     /// The same for a development chain: its pool, and the methods that control it.

@@ -38,6 +38,8 @@ struct Desk {
     arrived: Condvar,
     threads_max: usize,
     waiting_max: usize,
+    /// What each thread does first.
+    started: fn(),
 }
 
 #[derive(Default)]
@@ -56,10 +58,11 @@ impl std::fmt::Debug for Desk {
 }
 
 impl Workers {
-    /// At most `threads_max` threads, at least one; at most `waiting_max` calls wait for one.
-    pub(super) fn new(threads_max: usize, waiting_max: usize) -> Self {
+    /// At most `threads_max` threads, at least one, each of which begins with `started`; at most `waiting_max` calls wait for one.
+    pub(super) fn new(threads_max: usize, waiting_max: usize, started: fn()) -> Self {
         let (queue, arrived) = (Mutex::default(), Condvar::new());
-        Self(Arc::new(Desk { queue, arrived, threads_max: threads_max.max(1), waiting_max: waiting_max.max(1) }))
+        let (threads_max, waiting_max) = (threads_max.max(1), waiting_max.max(1));
+        Self(Arc::new(Desk { queue, arrived, threads_max, waiting_max, started }))
     }
 
     /// Takes a call, which runs as soon as a thread is free.
@@ -103,6 +106,7 @@ impl Drop for Workers {
 
 impl Desk {
     fn work(&self) {
+        (self.started)();
         while let Some(job) = self.next() {
             // The caller notices that there is no answer; the panic itself was told by the hook.
             let _ = catch_unwind(AssertUnwindSafe(job));
@@ -133,7 +137,7 @@ mod tests {
 
     #[test]
     fn calls_run_in_order_within_bounds_and_panics_cost_no_thread() {
-        let workers = Workers::new(1, 2);
+        let workers = Workers::new(1, 2, || ());
         let (gate, opened) = mpsc::channel::<()>();
         let (done, ran) = mpsc::channel();
         let started = done.clone();

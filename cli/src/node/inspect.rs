@@ -2,7 +2,7 @@
 //!
 //! Place in the flow: read by `follow`; the engine tells of what it imports and refuses.
 //! Invariant: nothing here changes an answer; a folder that cannot be written costs a line in the log. At most
-//! [`KEPT_MAX`] blocks are kept by one process.
+//! [`KEPT_MAX`] blocks are kept in a folder.
 
 use crate::{
     db::with_witness,
@@ -26,8 +26,11 @@ use std::{
     time::Duration,
 };
 
-/// Invalid blocks that one process keeps: enough to understand what is wrong, and no way to fill the disk.
+/// Invalid blocks that a folder keeps: enough to understand what is wrong, and no way to fill the disk.
 const KEPT_MAX: usize = 64;
+
+/// Where a node with a folder of its own keeps them unless told otherwise.
+const FOLDER: &str = "invalid-blocks";
 
 /// Flags of what is told and kept of payloads.
 #[derive(Debug, clap::Args)]
@@ -36,24 +39,29 @@ pub(crate) struct InspectFlags {
     /// Log a line of JSON, the one that execution clients share, for blocks that take as long as this: 500ms, 1s; 0 for all.
     #[arg(long = "engine.slow-block-threshold", value_name = "TIME", value_parser = time)]
     slow_block_threshold: Option<Duration>,
-    /// Keep payloads that are found invalid in this folder, each with what `laminar replay` needs to execute it.
+    /// Keep payloads that are found invalid in this folder, each with what `laminar replay` needs to execute it; DATADIR/invalid-blocks if not given.
     #[arg(long = "debug.invalid-blocks", value_name = "DIR")]
     #[arg(value_parser = NonEmptyStringValueParser::new().map(PathBuf::from))]
     invalid_blocks: Option<PathBuf>,
 }
 
 impl InspectFlags {
-    /// The engine that tells and keeps what the flags ask for.
+    /// The engine that tells and keeps what the flags ask for; `datadir` is the node's folder, if it has one.
     ///
     /// # Errors
-    /// The folder cannot be made.
-    pub(super) fn watch(&self, mut engine: Engine) -> anyhow::Result<Engine> {
+    /// The folder that was asked for cannot be made.
+    pub(super) fn watch(&self, mut engine: Engine, datadir: Option<&Path>) -> anyhow::Result<Engine> {
         if let Some(threshold) = self.slow_block_threshold {
             engine = engine.telling_slow_blocks(threshold);
         }
         if let Some(dir) = &self.invalid_blocks {
             fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
-            engine = engine.keeping_invalid(Arc::new(InvalidFolder { dir: dir.clone(), kept: AtomicUsize::new(0) }));
+        }
+        // By default it comes to be with the first block that lies in it.
+        let dir = self.invalid_blocks.clone().or_else(|| Some(datadir?.join(FOLDER)));
+        if let Some(dir) = dir {
+            let kept = AtomicUsize::new(fs::read_dir(&dir).map_or(0, Iterator::count));
+            engine = engine.keeping_invalid(Arc::new(InvalidFolder { dir, kept }));
         }
         Ok(engine)
     }

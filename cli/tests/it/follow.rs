@@ -227,6 +227,7 @@ fn refused_payloads_are_kept_and_replay_refuses_them_for_the_same_reason() {
     let folder = tempfile::tempdir().unwrap();
     let dumps = folder.path().join("made/if/missing");
     let node = Node::start(&["--debug.invalid-blocks", dumps.to_str().unwrap()]);
+    let elsewhere = Node::start(&[]);
     let payload: ExecutionPayloadV3 = serde_json::from_value(node.build()).unwrap();
     let cases: [(Change, &str); 5] = [
         (|payload| first(payload).state_root = B256::ZERO, "BlockException.INVALID_STATE_ROOT"),
@@ -262,6 +263,10 @@ fn refused_payloads_are_kept_and_replay_refuses_them_for_the_same_reason() {
     assert_eq!(node.deliver(&serde_json::to_value(&again).unwrap())["status"], "INVALID");
     assert_eq!(fs::read_dir(&dumps).unwrap().count(), 5);
     assert_eq!(node.deliver(&serde_json::to_value(&payload).unwrap())["status"], "VALID");
+    // A node that is told no folder keeps them in its own.
+    assert_eq!(elsewhere.deliver(&serde_json::to_value(&again).unwrap())["status"], "INVALID");
+    let dump = format!("data/invalid-blocks/1-{}", first(&mut again).block_hash);
+    assert!(elsewhere.path(&dump).join("why.txt").is_file());
 }
 
 fn first(payload: &mut ExecutionPayloadV3) -> &mut ExecutionPayloadV1 {
@@ -291,4 +296,30 @@ fn nobody_has_to_read_the_log() {
     node.log = None;
     follow(&node);
     assert!(node.process.try_wait().unwrap().is_none(), "it runs on");
+}
+
+/// What every thread of the name does when others want its core: 0 shares (`SCHED_OTHER`), 5 gives way (`SCHED_IDLE`).
+#[cfg(target_os = "linux")]
+fn policies(node: &Node, name: &str) -> Vec<String> {
+    let threads = fs::read_dir(format!("/proc/{}/task", node.process.id())).unwrap();
+    let stats = threads.map(|thread| fs::read_to_string(thread.unwrap().path().join("stat")).unwrap());
+    // proc(5): the second field is the name in brackets, the forty-first the policy.
+    stats
+        .filter(|stat| stat.contains(&format!("({name})")))
+        .map(|stat| stat[stat.rfind(')').unwrap()..].split(' ').nth(39).unwrap().to_owned())
+        .collect()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn threads_of_public_ports_give_way_and_those_that_follow_the_chain_do_not() {
+    let node = Node::start(&["--http", "--http.port", "0"]);
+    // Its thread starts with the first call, whoever makes that.
+    node.call("eth_call", json!([{ "to": Address::ZERO }, "latest"]));
+    for (name, policy) in
+        [("laminar-rpc", "5"), ("laminar-call", "5"), ("laminar-authrpc", "0"), ("laminar-engine", "0")]
+    {
+        let found = policies(&node, name);
+        assert!(!found.is_empty() && found.iter().all(|found| found == policy), "{name}: {found:?}");
+    }
 }

@@ -6,7 +6,7 @@
 use anyhow::Context;
 use clap::ValueEnum;
 use laminar_executor::{
-    BlockExecutor, Config, Mode, Predict,
+    BlockExecutor, Config, Mode, Pinning, Predict,
     schedule::{self, pin_to_core},
 };
 use std::num::NonZeroUsize;
@@ -86,7 +86,7 @@ impl Flags {
             },
             block_access_list: false,
             timeline: false,
-            pins: true,
+            pinning: Pinning::OneCoreEach,
         }
     }
 
@@ -95,7 +95,7 @@ impl Flags {
     pub(crate) fn shared_config(&self) -> Config {
         let config = self.config();
         let predict = if config.predict == Predict::None { Predict::Ahead } else { config.predict };
-        Config { pins: false, predict, ..config }
+        Config { pinning: Pinning::Free, predict, ..config }
     }
 
     /// Gives the loops around execution (senders, roots) the same number of threads, and keeps this thread, which is worker 0

@@ -9,6 +9,7 @@ mod host;
 
 use alloy_evm::EthEvmFactory;
 use laminar_executor::{
+    Pinning,
     plugin::{HostBlock, drive_block},
     schedule::Pool,
 };
@@ -16,7 +17,7 @@ use std::num::NonZeroUsize;
 
 fn main() {
     // The threads live as long as the pool: make one, keep it.
-    let pool = Pool::new(NonZeroUsize::new(2).expect("not zero"), false).expect("threads");
+    let pool = Pool::new(NonZeroUsize::new(2).expect("not zero"), Pinning::Free).expect("threads");
     let given = std::env::args_os().nth(1);
     for case in given.map_or_else(host::sample_blocks, |path| host::witness_blocks(path.into())) {
         let factory = case.factory(EthEvmFactory::default());

@@ -11,7 +11,7 @@ use revm::bytecode::Bytecode;
 
 /// Committed changes of the block, addressed for reading and writing.
 #[derive(Clone, Debug, Default)]
-pub struct BlockState {
+pub(crate) struct BlockState {
     changes: BlockChanges,
 }
 
@@ -21,7 +21,7 @@ pub(crate) struct Place(usize);
 
 /// What the block state knows of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SlotNow {
+pub(crate) enum SlotNow {
     /// Unchanged since the parent.
     Parent,
     /// Written or cleared in this block.
@@ -30,34 +30,34 @@ pub enum SlotNow {
 
 impl BlockState {
     /// An empty prefix with room for `accounts` changed accounts.
-    pub fn with_capacity(accounts: usize) -> Self {
+    pub(crate) fn with_capacity(accounts: usize) -> Self {
         let mut changes = BlockChanges::default();
         changes.accounts.reserve(accounts);
         Self { changes }
     }
 
     /// The account if the prefix wrote it: `Some(None)` is an account that no longer exists.
-    pub fn account(&self, address: &Address) -> Option<Option<Account>> {
+    pub(crate) fn account(&self, address: &Address) -> Option<Option<Account>> {
         self.changes.accounts.get(address).map(|change| change.after)
     }
 
     /// The whole change of an account, for checks that need account and slots.
-    pub fn change(&self, address: &Address) -> Option<&AccountChange> {
+    pub(crate) fn change(&self, address: &Address) -> Option<&AccountChange> {
         self.changes.accounts.get(address)
     }
 
     /// A slot of `address`.
-    pub fn slot(&self, address: &Address, slot: &U256) -> SlotNow {
+    pub(crate) fn slot(&self, address: &Address, slot: &U256) -> SlotNow {
         self.changes.accounts.get(address).map_or(SlotNow::Parent, |change| slot_now(change, slot))
     }
 
     /// Code that the block set.
-    pub fn code(&self, hash: &B256) -> Option<&Bytecode> {
+    pub(crate) fn code(&self, hash: &B256) -> Option<&Bytecode> {
         self.changes.contracts.get(hash)
     }
 
     /// The entry of an account for writing. `parent` is used if this is the block's first write to it.
-    pub fn entry(&mut self, address: Address, parent: Option<Account>) -> &mut AccountChange {
+    pub(crate) fn entry(&mut self, address: Address, parent: Option<Account>) -> &mut AccountChange {
         self.place(address, || parent).1
     }
 
@@ -82,12 +82,12 @@ impl BlockState {
     }
 
     /// Keeps code by its hash.
-    pub fn add_code(&mut self, hash: B256, code: Bytecode) {
+    pub(crate) fn add_code(&mut self, hash: B256, code: Bytecode) {
         self.changes.contracts.entry(hash).or_insert(code);
     }
 
     /// The changes of the whole block, accounts that ended as they began left out.
-    pub fn into_changes(mut self) -> BlockChanges {
+    pub(crate) fn into_changes(mut self) -> BlockChanges {
         self.changes.accounts.retain(|_, change| {
             if !change.storage_cleared {
                 change.storage.retain(|_, slot| slot.before != slot.after);
@@ -99,7 +99,7 @@ impl BlockState {
 }
 
 /// A slot of an account that the prefix has an entry for.
-pub fn slot_now(change: &AccountChange, slot: &U256) -> SlotNow {
+pub(crate) fn slot_now(change: &AccountChange, slot: &U256) -> SlotNow {
     match change.storage.get(slot) {
         Some(value) => SlotNow::Value(value.after),
         None if change.storage_cleared => SlotNow::Value(U256::ZERO),
@@ -108,12 +108,12 @@ pub fn slot_now(change: &AccountChange, slot: &U256) -> SlotNow {
 }
 
 /// Writes one slot. `parent` is used if this is the block's first write to it.
-pub fn write_slot(change: &mut AccountChange, slot: U256, parent: U256, after: U256) {
+pub(crate) fn write_slot(change: &mut AccountChange, slot: U256, parent: U256, after: U256) {
     change.storage.entry(slot).and_modify(|value| value.after = after).or_insert(SlotChange { before: parent, after });
 }
 
 /// Removes every slot: what the block wrote is set to zero, what the parent had is cleared.
-pub fn clear_storage(change: &mut AccountChange) {
+pub(crate) fn clear_storage(change: &mut AccountChange) {
     change.storage_cleared = change.storage_cleared || change.before.is_some();
     for slot in change.storage.values_mut() {
         slot.after = U256::ZERO;

@@ -34,6 +34,16 @@ pub enum Predict {
     BlockAccessList,
 }
 
+/// Where worker threads run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pinning {
+    /// Wherever the system puts them: for a process that does other things as well.
+    #[default]
+    Free,
+    /// Each on a core of its own. The thread that calls is not touched: see [`crate::schedule::pin_to_core`].
+    OneCoreEach,
+}
+
 /// How the executor runs blocks.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -47,9 +57,8 @@ pub struct Config {
     pub block_access_list: bool,
     /// Whether the outcome carries a timeline of every run.
     pub timeline: bool,
-    /// Whether each of the executor's threads stays on a core of its own. The thread that calls is not touched: see
-    /// [`crate::schedule::pin_to_core`].
-    pub pins: bool,
+    /// Where the executor's threads run.
+    pub pinning: Pinning,
 }
 
 impl Default for Config {
@@ -61,7 +70,7 @@ impl Default for Config {
             predict: Predict::default(),
             block_access_list: false,
             timeline: false,
-            pins: false,
+            pinning: Pinning::Free,
         }
     }
 }

@@ -13,7 +13,7 @@ use revm::bytecode::Bytecode;
 
 /// One storage slot that a run looked at or wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SlotAccess {
+pub(crate) struct SlotAccess {
     /// Slot number.
     pub slot: U256,
     /// The value before the run. For an account created by the run: zero.
@@ -24,7 +24,7 @@ pub struct SlotAccess {
 
 /// What a run did to an account as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub(crate) enum Fate {
     /// Looked at only.
     Read,
     /// Touched in the sense of EIP-161, perhaps changed.
@@ -37,7 +37,7 @@ pub enum Fate {
 
 /// One account that a run looked at or wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AccountAccess {
+pub(crate) struct AccountAccess {
     /// The account's address.
     pub address: Address,
     /// The account before the run; `None` if it did not exist.
@@ -56,19 +56,19 @@ pub struct AccountAccess {
 
 impl AccountAccess {
     /// The account before the run, an absent one as empty.
-    pub fn seen_or_empty(&self) -> Account {
+    pub(crate) fn seen_or_empty(&self) -> Account {
         self.seen.unwrap_or_default()
     }
 
     /// Whether the run set code here, an EIP-7702 delegation included.
-    pub fn changes_code(&self) -> bool {
+    pub(crate) fn changes_code(&self) -> bool {
         self.after.code_hash != self.seen_or_empty().code_hash
     }
 }
 
 /// How a transaction ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TxResult {
+pub(crate) struct TxResult {
     /// Status of the receipt (EIP-658).
     pub success: bool,
     /// Gas that the sender pays for, refunds deducted.
@@ -79,7 +79,7 @@ pub struct TxResult {
 
 /// A finished run, complete enough to be adopted later without running again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Simulation {
+pub(crate) struct Simulation {
     /// Accounts in the order of the first look being forgotten: no order is promised.
     pub accounts: Vec<AccountAccess>,
     /// Slots, grouped by account in the order of `accounts`.
@@ -105,7 +105,7 @@ impl Simulation {
     }
 
     /// Every account with its slots.
-    pub fn iter(&self) -> impl Iterator<Item = (&AccountAccess, &[SlotAccess])> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&AccountAccess, &[SlotAccess])> {
         let mut start = 0;
         self.accounts.iter().map(move |account| {
             let end = account.slots_end as usize;
@@ -119,7 +119,7 @@ impl Simulation {
 /// A plain transfer, done as arithmetic: no code at either end, 21,000 gas. Its amounts follow from the transaction; what
 /// travels is what the worker read, and no more, because it travels from one core's cache to another's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Transfer {
+pub(crate) struct Transfer {
     /// The sender as it was seen.
     pub sender: Purse,
     /// The recipient as it was seen; `None` if it did not exist.
@@ -151,7 +151,7 @@ impl From<Purse> for Account {
 
 /// What a worker hands to merge.
 #[derive(Clone, Debug)]
-pub enum Attempt {
+pub(crate) enum Attempt {
     /// A run through the interpreter.
     Simulation(Box<Simulation>),
     /// A plain transfer.
@@ -163,7 +163,7 @@ pub enum Attempt {
 
 impl Attempt {
     /// The run through the interpreter, if it is one.
-    pub fn simulation(&self) -> Option<&Simulation> {
+    pub(crate) fn simulation(&self) -> Option<&Simulation> {
         if let Self::Simulation(run) = self { Some(run) } else { None }
     }
 }

@@ -95,7 +95,7 @@ impl BlockExecutor {
     /// # Errors
     /// The system gives no more threads.
     pub fn new(config: Config) -> Result<Self, rayon::ThreadPoolBuildError> {
-        let pool = Pool::new(config.threads, config.pins)?;
+        let pool = Pool::new(config.threads, config.pinning)?;
         Ok(Self { config, pool, scratch: Mutex::default() })
     }
 

@@ -13,12 +13,12 @@ pub mod rule;
 
 pub mod error;
 
-pub mod block_state;
-pub mod read_set;
+mod block_state;
+mod read_set;
 
-pub mod effects;
+mod effects;
 
-pub mod mv_memory;
+mod mv_memory;
 
 pub mod chain_spec;
 
@@ -30,13 +30,13 @@ pub mod check_header;
 pub mod system_calls;
 
 mod execute;
-pub mod validate;
+mod validate;
 
-pub mod partition;
+mod partition;
 
 pub mod schedule;
 
-pub mod predict;
+mod predict;
 
 pub mod outcome;
 
@@ -60,9 +60,11 @@ pub mod pipeline;
 
 pub mod virtual_time;
 
+pub mod study;
+
 pub mod plugin;
 
-pub use config::{Config, Mode, Predict};
+pub use config::{Config, Mode, Pinning, Predict};
 pub use error::ExecuteError;
 pub use execute::ViewError;
 pub use executor::{BlockExecutor, Knowledge};

@@ -106,7 +106,7 @@ impl Prepared {
 }
 
 /// The conflicts between simulations; `gas_limits` gives the gas of those that have no result.
-fn conflicts(simulations: &[Attempt], gas_limits: impl Fn(usize) -> u64) -> ConflictGraph {
+pub(crate) fn conflicts(simulations: &[Attempt], gas_limits: impl Fn(usize) -> u64) -> ConflictGraph {
     let mut graph = GraphBuilder::default();
     for (at, attempt) in simulations.iter().enumerate() {
         match attempt {

@@ -38,6 +38,11 @@ impl Simulations {
         Self { attempts, spans: Vec::new(), parent_hash: *parent_hash, block_env: block_env.clone() }
     }
 
+    /// One a transaction, in block order.
+    pub(crate) fn attempts(&self) -> &[Attempt] {
+        &self.attempts
+    }
+
     /// Calls `name` for what simulations through the interpreter wrote: an account, or with its number a slot of it.
     pub(crate) fn for_each_written(&self, mut name: impl FnMut(Address, Option<U256>)) {
         let runs = self.attempts.iter().filter_map(Attempt::simulation);

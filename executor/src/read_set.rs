@@ -13,11 +13,11 @@ use alloy_primitives::U256;
 use revm::context::BlockEnv;
 
 /// Balances from here on are never treated as relative, so that no sum of two relative amounts can overflow 256 bits.
-pub const RELATIVE_BALANCE_MAX: U256 = U256::from_limbs([0, 0, 1, 0]);
+pub(crate) const RELATIVE_BALANCE_MAX: U256 = U256::from_limbs([0, 0, 1, 0]);
 
 /// What a run needs of a balance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BalanceRule {
+pub(crate) enum BalanceRule {
     /// At least so many wei; zero means that the run does not depend on the balance.
     AtLeast(U256),
     /// Exactly the balance that was seen.
@@ -32,7 +32,7 @@ impl Default for BalanceRule {
 
 impl BalanceRule {
     /// Adds a second demand: the stronger of both holds from now on.
-    pub fn strengthen(&mut self, other: Self) {
+    pub(crate) fn strengthen(&mut self, other: Self) {
         *self = match (*self, other) {
             (Self::AtLeast(a), Self::AtLeast(b)) => Self::AtLeast(a.max(b)),
             _ => Self::Exact,
@@ -40,7 +40,7 @@ impl BalanceRule {
     }
 
     /// Whether `now` satisfies the rule of a run that saw `seen`.
-    pub fn holds(self, seen: U256, now: U256) -> bool {
+    pub(crate) fn holds(self, seen: U256, now: U256) -> bool {
         match self {
             _ if seen == now => true,
             Self::Exact => false,
@@ -51,38 +51,38 @@ impl BalanceRule {
 
 /// What a run looked at of the block that it was made in, one bit a thing. The base fee is not among them: every run pays it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct EnvironmentReads(u8);
+pub(crate) struct EnvironmentReads(u8);
 
 impl EnvironmentReads {
     /// `COINBASE`; or a frame ended early, perhaps because an account was not as cheap as the beneficiary's (EIP-3651).
-    pub const BENEFICIARY: Self = Self(1);
+    pub(crate) const BENEFICIARY: Self = Self(1);
     /// `TIMESTAMP`.
-    pub const TIMESTAMP: Self = Self(1 << 1);
+    pub(crate) const TIMESTAMP: Self = Self(1 << 1);
     /// `NUMBER`.
-    pub const NUMBER: Self = Self(1 << 2);
+    pub(crate) const NUMBER: Self = Self(1 << 2);
     /// `BLOCKHASH`: the branch that the block stands on.
-    pub const ANCESTORS: Self = Self(1 << 3);
+    pub(crate) const ANCESTORS: Self = Self(1 << 3);
     /// `DIFFICULTY`, `PREVRANDAO`.
-    pub const RANDOMNESS: Self = Self(1 << 4);
+    pub(crate) const RANDOMNESS: Self = Self(1 << 4);
     /// `GASLIMIT`.
-    pub const GAS_LIMIT: Self = Self(1 << 5);
+    pub(crate) const GAS_LIMIT: Self = Self(1 << 5);
     /// `BLOBBASEFEE`.
-    pub const BLOB_FEE: Self = Self(1 << 6);
+    pub(crate) const BLOB_FEE: Self = Self(1 << 6);
     /// `SLOTNUM` (EIP-7843).
-    pub const SLOT_NUMBER: Self = Self(1 << 7);
+    pub(crate) const SLOT_NUMBER: Self = Self(1 << 7);
 
     /// Adds what else was looked at.
-    pub const fn insert(&mut self, other: Self) {
+    pub(crate) const fn insert(&mut self, other: Self) {
         self.0 |= other.0;
     }
 
     /// Whether all of `other` was looked at.
-    pub const fn contains(self, other: Self) -> bool {
+    pub(crate) const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
     /// Whether everything that a run in `seen` looked at is the same in `now`, ancestors aside.
-    pub fn hold(self, seen: &BlockEnv, now: &BlockEnv) -> bool {
+    pub(crate) fn hold(self, seen: &BlockEnv, now: &BlockEnv) -> bool {
         let same = |what: Self, same: bool| same || !self.contains(what);
         same(Self::BENEFICIARY, seen.beneficiary == now.beneficiary)
             && same(Self::TIMESTAMP, seen.timestamp == now.timestamp)
@@ -96,7 +96,7 @@ impl EnvironmentReads {
 
 /// What a run needs of a nonce.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NonceRule {
+pub(crate) enum NonceRule {
     /// Only what emptiness needs: the account did not send the transaction, which neither created nor carried authorizations.
     Free,
     /// The nonce that was seen.

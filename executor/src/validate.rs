@@ -22,7 +22,7 @@ use laminar_state_db::{Account, AccountChange};
 
 /// The answer of [`validate`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// Everything that the run depended on holds.
     Holds,
     /// The first location found whose value the run must see anew.
@@ -31,7 +31,7 @@ pub enum Verdict {
 
 /// Checks `run` against the committed prefix. `revoked` are locations of which some published version was taken back; `None` for
 /// a run that saw the parent alone.
-pub fn validate(run: &Simulation, state: &BlockState, revoked: Option<&Revoked>) -> Verdict {
+pub(crate) fn validate(run: &Simulation, state: &BlockState, revoked: Option<&Revoked>) -> Verdict {
     for (access, slots) in run.iter() {
         let doubts = revoked.and_then(|revoked| revoked.of(&access.address));
         let stale = match state.change(&access.address) {

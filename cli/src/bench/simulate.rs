@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{clock::time, ending::one_line, engine};
 use laminar_executor::{
-    BlockExecutor, Config, Knowledge, Mode, Predict, schedule::Pool, sequential, virtual_time::Recording,
+    BlockExecutor, Config, Knowledge, Mode, Pinning, Predict, schedule::Pool, sequential, virtual_time::Recording,
 };
 use std::{
     num::NonZeroUsize,
@@ -44,7 +44,13 @@ impl Simulator {
     /// The system gives no more threads.
     pub(super) fn new(cores: &[NonZeroUsize], setup: &Setup) -> anyhow::Result<Self> {
         let there = engine::cores();
-        let config = |threads, mode| Config { threads, mode, predict: Predict::None, pins: true, ..Config::default() };
+        let config = |threads, mode| Config {
+            threads,
+            mode,
+            predict: Predict::None,
+            pinning: Pinning::OneCoreEach,
+            ..Config::default()
+        };
         let real = cores.iter().filter(|cores| **cores <= there);
         Ok(Self {
             cores: cores.to_vec(),
@@ -127,7 +133,7 @@ pub(super) const fn is_simulated(spec: &Spec) -> bool {
 /// What it takes until a second worker begins; zero on a machine that has one core.
 fn wake_time() -> anyhow::Result<Duration> {
     let two = engine::cores().get().min(2);
-    let pool = Pool::new(NonZeroUsize::new(two).unwrap_or(NonZeroUsize::MIN), true)?;
+    let pool = Pool::new(NonZeroUsize::new(two).unwrap_or(NonZeroUsize::MIN), Pinning::OneCoreEach)?;
     let mut times: Vec<_> = (0..WAKES)
         .map(|_| {
             let began = Mutex::new(Duration::ZERO);

@@ -20,7 +20,7 @@ use crate::{
 use alloy_primitives::{Address, B256, U256, keccak256};
 use anyhow::{Context, ensure};
 use laminar_executor::{
-    Config, Mode,
+    Config, Mode, Pinning,
     pipeline::{BATCH_LEN_MAX, Importer},
 };
 use laminar_fixtures::{ChainReader, workload::Recipe};
@@ -83,7 +83,7 @@ fn imports(setup: &Setup, recipe: &Recipe) -> anyhow::Result<StateFigures> {
 }
 
 fn import(chain: &SealedChain, setup: &Setup) -> anyhow::Result<Took> {
-    let executor = engine::executor(Config { pins: false, ..setup.flags.config() })?;
+    let executor = engine::executor(Config { pinning: Pinning::Free, ..setup.flags.config() })?;
     let (store, folder) = chain.store()?;
     let importer = Importer { spec: &chain.spec, executor: &executor, store: &store };
     let blocks = ChainReader::new("generated", Cursor::new(&chain.bytes));

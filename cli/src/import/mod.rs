@@ -15,7 +15,7 @@ use crate::{
 };
 use clap::builder::NonEmptyStringValueParser;
 use laminar_executor::{
-    Config, ExecuteError,
+    Config, ExecuteError, Pinning,
     pipeline::{ImportError, Importer, Progress as Done},
 };
 use laminar_fixtures::FixtureError;
@@ -64,7 +64,7 @@ pub(crate) fn run(args: &Args, verbosity: Verbosity) -> anyhow::Result<Ended> {
     // The root of a large genesis uses them.
     flags.start_loops()?;
     let mut origin = chain::origin(&args.chain)?;
-    let executor = engine::executor(Config { pins: false, ..flags.config() })?;
+    let executor = engine::executor(Config { pinning: Pinning::Free, ..flags.config() })?;
     let options = args.cache.options();
     let store = origin.store(Path::new(&args.datadir), options)?;
     let mut progress = Progress::new(verbosity, sources.bytes(), sources.read());

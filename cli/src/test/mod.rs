@@ -26,7 +26,7 @@ use crate::{
 };
 use anyhow::Context;
 use clap::ValueEnum;
-use laminar_executor::{Config, Mode, Predict};
+use laminar_executor::{Config, Mode, Pinning, Predict};
 use laminar_fixtures::Fixture;
 use regex::Regex;
 use report::Report;
@@ -132,7 +132,7 @@ impl Args {
             block_access_list: predict == Predict::BlockAccessList,
             timeline: false,
             // Jobs run side by side: the system knows best where.
-            pins: false,
+            pinning: Pinning::Free,
         }
     }
 

@@ -9,7 +9,7 @@ use super::{
     state,
 };
 use alloy_primitives::{B256, Bloom, Bytes, U256, hex};
-use laminar_executor::{Block, Config, Mode, Predict, recover::decode_block};
+use laminar_executor::{Block, Config, Mode, Pinning, Predict, recover::decode_block};
 use laminar_fixtures::official::{BlockchainTest, Cases, EngineTest, StateTest};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ type Change = fn(&mut Block);
 fn runner(mode: Mode, predict: Predict) -> Runner {
     let block_access_list = predict == Predict::BlockAccessList;
     let threads = NonZeroUsize::new(2).unwrap();
-    Runner::new(Config { threads, mode, predict, block_access_list, timeline: false, pins: false }).unwrap()
+    Runner::new(Config { threads, mode, predict, block_access_list, timeline: false, pinning: Pinning::Free }).unwrap()
 }
 
 /// The only case of a sample, changed.

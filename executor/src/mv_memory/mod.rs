@@ -25,7 +25,7 @@ use alloy_primitives::{
 use filter::Filter;
 use laminar_state_db::Account;
 use revm::bytecode::Bytecode;
-pub use revoked::{Doubts, Revoked};
+pub(crate) use revoked::{Doubts, Revoked};
 use std::hash::BuildHasher;
 use table::Table;
 
@@ -51,7 +51,7 @@ struct Shard {
 /// Versions that transactions published, shared by all workers of a block.
 ///
 /// Any method may run on any thread at any time; a lock is held only inside one call and never two at once.
-pub struct MvMemory {
+pub(crate) struct MvMemory {
     hasher: DefaultHashBuilder,
     filter: Filter,
     shards: Box<[Mutex<Shard>]>,
@@ -70,7 +70,7 @@ impl std::fmt::Debug for MvMemory {
 
 impl MvMemory {
     /// An empty memory for a block of `txs` transactions; for none, it is small.
-    pub fn new(txs: usize) -> Self {
+    pub(crate) fn new(txs: usize) -> Self {
         Self {
             hasher: DefaultHashBuilder::default(),
             filter: Filter::new(txs * LOCATIONS_PER_TX),
@@ -83,13 +83,13 @@ impl MvMemory {
     }
 
     /// Says whether runs may still begin. Without, nothing more is worth publishing; what was is still taken back.
-    pub fn set_closed(&self, is_closed: bool) {
+    pub(crate) fn set_closed(&self, is_closed: bool) {
         // ORDER: Relaxed. A hint: a version that is missing costs a second run.
         self.is_closed.store(is_closed, Ordering::Relaxed);
     }
 
     /// Forgets everything, for another block of `txs` transactions; the room stays.
-    pub fn reset(&mut self, txs: usize) {
+    pub(crate) fn reset(&mut self, txs: usize) {
         self.filter.reset(txs * LOCATIONS_PER_TX);
         for shard in &mut self.shards {
             let shard = shard.get_mut();
@@ -103,7 +103,7 @@ impl MvMemory {
     }
 
     /// The account as the newest transaction below `reader` left it; `None` if none of them published it.
-    pub fn account(&self, address: &Address, reader: TxIndex) -> Option<Option<Account>> {
+    pub(crate) fn account(&self, address: &Address, reader: TxIndex) -> Option<Option<Account>> {
         let hash = self.hasher.hash_one(address);
         if !self.filter.may_contain(hash) {
             return None;
@@ -113,7 +113,7 @@ impl MvMemory {
     }
 
     /// The slot as the newest transaction below `reader` left it; `None` if none of them published it.
-    pub fn slot(&self, address: &Address, slot: &U256, reader: TxIndex) -> Option<U256> {
+    pub(crate) fn slot(&self, address: &Address, slot: &U256, reader: TxIndex) -> Option<U256> {
         let hash = self.hasher.hash_one((address, slot));
         // ORDER: Relaxed, as for the filter: a missed flag is an older value, and validation finds it.
         let cleared = if self.has_cleared.load(Ordering::Relaxed) { self.cleared_by(address, reader) } else { None };
@@ -130,7 +130,7 @@ impl MvMemory {
     }
 
     /// Code that a transaction of the block set.
-    pub fn code(&self, hash: &B256) -> Option<Bytecode> {
+    pub(crate) fn code(&self, hash: &B256) -> Option<Bytecode> {
         // ORDER: Relaxed, see `slot`. A code hash is read from a version under a shard's lock after its code was stored under
         // the codes' lock, and the flag was set in between: who holds the hash sees the flag.
         if !self.has_codes.load(Ordering::Relaxed) {
@@ -141,7 +141,7 @@ impl MvMemory {
 
     /// Publishes what a run of `index` did, over anything that was published of it before. Gives the number of versions that it
     /// replaced.
-    pub fn publish(&self, index: TxIndex, run: &Simulation) -> u32 {
+    pub(crate) fn publish(&self, index: TxIndex, run: &Simulation) -> u32 {
         let mut replaced = 0;
         if self.is_closed.load(Ordering::Relaxed) {
             return replaced;
@@ -164,7 +164,7 @@ impl MvMemory {
 
     /// Takes back what an earlier run of `index` published and `now` does not overwrite. Gives the locations concerned:
     /// whoever read them may have read what never was.
-    pub fn revoke(&self, index: TxIndex, earlier: &Simulation, now: Option<&Simulation>, revoked: &mut Revoked) {
+    pub(crate) fn revoke(&self, index: TxIndex, earlier: &Simulation, now: Option<&Simulation>, revoked: &mut Revoked) {
         for (access, slots) in earlier.iter() {
             let kept = now.and_then(|now| now.iter().find(|(kept, _)| kept.address == access.address));
             if is_published(access) && !kept.is_some_and(|(kept, _)| is_published(kept)) {
@@ -185,12 +185,12 @@ impl MvMemory {
     }
 
     /// Publishes an account as `index` leaves it. True if a version of `index` was replaced.
-    pub fn set_account(&self, index: TxIndex, address: Address, account: Option<Account>) -> bool {
+    pub(crate) fn set_account(&self, index: TxIndex, address: Address, account: Option<Account>) -> bool {
         self.set_version(index, address, AccountVersion { account, storage_cleared: false })
     }
 
     /// Publishes a slot as `index` leaves it. True if a version of `index` was replaced.
-    pub fn set_slot(&self, index: TxIndex, address: Address, slot: U256, value: U256) -> bool {
+    pub(crate) fn set_slot(&self, index: TxIndex, address: Address, slot: U256, value: U256) -> bool {
         let hash = self.hasher.hash_one((&address, &slot));
         let replaced = {
             let mut shard = self.shard(hash).lock();
@@ -201,7 +201,7 @@ impl MvMemory {
     }
 
     /// Keeps code for [`Self::code`].
-    pub fn set_code(&self, hash: B256, code: Bytecode) {
+    pub(crate) fn set_code(&self, hash: B256, code: Bytecode) {
         self.codes.lock().insert(hash, code);
         // ORDER: Relaxed, see `code`.
         self.has_codes.store(true, Ordering::Relaxed);

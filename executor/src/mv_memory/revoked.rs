@@ -12,11 +12,11 @@ use alloy_primitives::{
 
 /// Locations of which a published version was taken back.
 #[derive(Clone, Debug, Default)]
-pub struct Revoked(AddressMap<Doubts>);
+pub(crate) struct Revoked(AddressMap<Doubts>);
 
 /// What was taken back of one account.
 #[derive(Clone, Debug, Default)]
-pub struct Doubts {
+pub(crate) struct Doubts {
     account: bool,
     storage: bool,
     slots: HashSet<U256>,
@@ -24,33 +24,33 @@ pub struct Doubts {
 
 impl Revoked {
     /// Whether nothing was taken back.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// What was taken back of an account.
-    pub fn of(&self, address: &Address) -> Option<&Doubts> {
+    pub(crate) fn of(&self, address: &Address) -> Option<&Doubts> {
         // An empty map answers without hashing.
         self.0.get(address)
     }
 
     /// An account as a transaction left it.
-    pub fn insert_account(&mut self, address: Address) {
+    pub(crate) fn insert_account(&mut self, address: Address) {
         self.0.entry(address).or_default().account = true;
     }
 
     /// That a transaction emptied the account's storage.
-    pub fn insert_storage(&mut self, address: Address) {
+    pub(crate) fn insert_storage(&mut self, address: Address) {
         self.0.entry(address).or_default().storage = true;
     }
 
     /// A slot as a transaction left it.
-    pub fn insert_slot(&mut self, address: Address, slot: U256) {
+    pub(crate) fn insert_slot(&mut self, address: Address, slot: U256) {
         self.0.entry(address).or_default().slots.insert(slot);
     }
 
     /// Adds what `other` has.
-    pub fn extend(&mut self, other: Self) {
+    pub(crate) fn extend(&mut self, other: Self) {
         if other.is_empty() {
             return;
         }
@@ -65,12 +65,12 @@ impl Revoked {
 
 impl Doubts {
     /// Whether what a run was told of existence, code, nonce and balance may never have been.
-    pub const fn account(&self) -> bool {
+    pub(crate) const fn account(&self) -> bool {
         self.account
     }
 
     /// Whether what a run was told of a slot may never have been.
-    pub fn slot(&self, slot: &U256) -> bool {
+    pub(crate) fn slot(&self, slot: &U256) -> bool {
         self.storage || self.slots.contains(slot)
     }
 

@@ -17,14 +17,14 @@ use alloy_primitives::{
 
 /// Predicted conflicts of one block.
 #[derive(Clone, Debug, Default)]
-pub struct ConflictGraph {
+pub(crate) struct ConflictGraph {
     predecessors: Vec<Vec<TxIndex>>,
     gas: Vec<u64>,
 }
 
 /// Collects predictions in block order.
 #[derive(Debug, Default)]
-pub struct GraphBuilder {
+pub(crate) struct GraphBuilder {
     graph: ConflictGraph,
     accounts: AddressMap<Writers>,
 }
@@ -41,7 +41,7 @@ struct Writers {
 
 impl GraphBuilder {
     /// Adds the next transaction by its predicted run.
-    pub fn push(&mut self, run: &Simulation) {
+    pub(crate) fn push(&mut self, run: &Simulation) {
         let index = TxIndex::from_usize(self.graph.predecessors.len());
         let mut before = Vec::new();
         for (access, slots) in run.iter() {
@@ -64,13 +64,13 @@ impl GraphBuilder {
     }
 
     /// Adds the next transaction as one that conflicts with nobody.
-    pub fn push_independent(&mut self, gas: u64) {
+    pub(crate) fn push_independent(&mut self, gas: u64) {
         self.graph.predecessors.push(Vec::new());
         self.graph.gas.push(gas);
     }
 
     /// The finished graph.
-    pub fn finish(self) -> ConflictGraph {
+    pub(crate) fn finish(self) -> ConflictGraph {
         self.graph
     }
 }
@@ -125,7 +125,8 @@ impl ConflictGraph {
     ///
     /// # Panics
     /// If a predecessor does not stand before its transaction: the graph would not be a plan.
-    pub fn from_predecessors(predecessors: Vec<Vec<TxIndex>>) -> Self {
+    #[cfg(test)]
+    pub(crate) fn from_predecessors(predecessors: Vec<Vec<TxIndex>>) -> Self {
         for (at, before) in predecessors.iter().enumerate() {
             assert!(before.iter().all(|before| before.as_usize() < at), "tx {at} waits for a later one: {before:?}");
         }
@@ -134,27 +135,22 @@ impl ConflictGraph {
     }
 
     /// Number of transactions.
-    pub const fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.predecessors.len()
     }
 
-    /// Whether the block is empty.
-    pub const fn is_empty(&self) -> bool {
-        self.predecessors.is_empty()
-    }
-
     /// Predecessors of the transaction at `at`, ascending, unique, all below it.
-    pub fn predecessors(&self, at: usize) -> &[TxIndex] {
+    pub(crate) fn predecessors(&self, at: usize) -> &[TxIndex] {
         &self.predecessors[at]
     }
 
     /// Predicted gas of the transaction at `at`.
-    pub fn gas(&self, at: usize) -> u64 {
+    pub(crate) fn gas(&self, at: usize) -> u64 {
         self.gas[at]
     }
 
     /// Number of levels: the conflict-free batches.
-    pub fn levels(&self) -> u64 {
+    pub(crate) fn levels(&self) -> u64 {
         let mut level = vec![0u64; self.len()];
         for at in 0..self.len() {
             level[at] =
@@ -164,7 +160,7 @@ impl ConflictGraph {
     }
 
     /// For each transaction the gas on the longest path that starts with it.
-    pub fn path_gas(&self) -> Vec<u64> {
+    pub(crate) fn path_gas(&self) -> Vec<u64> {
         let mut path = self.gas.clone();
         for at in (0..self.len()).rev() {
             for before in &self.predecessors[at] {
@@ -176,7 +172,7 @@ impl ConflictGraph {
     }
 
     /// Gas on the longest path of all.
-    pub fn critical_path_gas(&self) -> u64 {
+    pub(crate) fn critical_path_gas(&self) -> u64 {
         self.path_gas().into_iter().max().unwrap_or_default()
     }
 }

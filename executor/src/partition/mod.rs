@@ -6,13 +6,15 @@
 //! when a batch is.
 
 mod graph;
+#[cfg(test)]
+mod tests;
 
 use crate::{effects::Attempt, types::TxIndex};
-pub use graph::{ConflictGraph, GraphBuilder};
+pub(crate) use graph::{ConflictGraph, GraphBuilder};
 
 /// Which of a block's transactions are to be run, in which order, after which others.
 #[derive(Clone, Debug, Default)]
-pub struct Plan {
+pub(crate) struct Plan {
     ready: Vec<TxIndex>,
     predecessors: Vec<u32>,
     successors: Vec<Vec<TxIndex>>,
@@ -26,30 +28,31 @@ pub struct Plan {
 
 impl Plan {
     /// The plan without predictions: `txs` transactions, all ready, in block order.
-    pub fn in_block_order(txs: usize) -> Self {
+    #[cfg(test)]
+    pub(crate) fn in_block_order(txs: usize) -> Self {
         Self::in_order((0..txs).map(TxIndex::from_usize).collect())
     }
 
     /// The plan without predicted conflicts: all transactions are ready, and start in `order`, which holds each once.
-    pub fn in_order(order: Vec<TxIndex>) -> Self {
+    pub(crate) fn in_order(order: Vec<TxIndex>) -> Self {
         Self { tasks: order.len(), ready: order, ..Self::default() }
     }
 
     /// The same plan, where a worker takes so many ready transactions at once: for those that are over sooner than a word
     /// between cores.
-    pub fn in_handfuls(self, handful: usize) -> Self {
+    pub(crate) fn in_handfuls(self, handful: usize) -> Self {
         Self { handful, ..self }
     }
 
     /// The plan for a block that is committed up to `start`: whoever has no attempt runs, in block order.
-    pub fn of_missing(start: TxIndex, has_attempt: &[bool]) -> Self {
+    pub(crate) fn of_missing(start: TxIndex, has_attempt: &[bool]) -> Self {
         let missing = (start.as_usize()..has_attempt.len()).filter(|at| !has_attempt[*at]);
         Self::in_order(missing.map(TxIndex::from_usize).collect())
     }
 
     /// A plan from the predicted conflict graph. Transactions that have an attempt and no predecessor are not run; of the
     /// others, those on the longest path by predicted gas start first.
-    pub fn from_graph(graph: &ConflictGraph, attempts: &[Option<Attempt>]) -> Self {
+    pub(crate) fn from_graph(graph: &ConflictGraph, attempts: &[Option<Attempt>]) -> Self {
         let txs = graph.len();
         let runs: Vec<bool> = (0..txs).map(|at| attempts[at].is_none() || !graph.predecessors(at).is_empty()).collect();
         let mut plan = Self {
@@ -77,58 +80,59 @@ impl Plan {
     }
 
     /// A plan that runs every transaction after its `predecessors` (one list a transaction, each below it), in block order.
-    pub fn from_predecessors(predecessors: Vec<Vec<TxIndex>>) -> Self {
+    #[cfg(test)]
+    pub(crate) fn from_predecessors(predecessors: Vec<Vec<TxIndex>>) -> Self {
         let attempts: Vec<_> = predecessors.iter().map(|_| None).collect();
         Self::from_graph(&ConflictGraph::from_predecessors(predecessors), &attempts)
     }
 
     /// Transactions that wait for nobody, in the order of their starts.
-    pub fn ready(&self) -> &[TxIndex] {
+    pub(crate) fn ready(&self) -> &[TxIndex] {
         &self.ready
     }
 
     /// How many ready transactions a worker takes at once, at least one.
-    pub fn handful(&self) -> usize {
+    pub(crate) fn handful(&self) -> usize {
         self.handful.max(1)
     }
 
     /// How many predecessors each transaction waits for; empty without dependencies.
-    pub fn predecessors(&self) -> &[u32] {
+    pub(crate) fn predecessors(&self) -> &[u32] {
         &self.predecessors
     }
 
     /// Who waits for `index`.
-    pub fn successors(&self, index: TxIndex) -> &[TxIndex] {
+    pub(crate) fn successors(&self, index: TxIndex) -> &[TxIndex] {
         self.successors.get(index.as_usize()).map_or(&[], Vec::as_slice)
     }
 
     /// Gas on the longest path that starts with `index`: what to start first.
-    pub fn priority(&self, index: TxIndex) -> u64 {
+    pub(crate) fn priority(&self, index: TxIndex) -> u64 {
         self.priorities.get(index.as_usize()).copied().unwrap_or_default()
     }
 
     /// Number of transactions that are run at all.
-    pub const fn tasks(&self) -> usize {
+    pub(crate) const fn tasks(&self) -> usize {
         self.tasks
     }
 
     /// Predicted gas of the transactions that are run; zero where nothing is predicted.
-    pub const fn task_gas(&self) -> u64 {
+    pub(crate) const fn task_gas(&self) -> u64 {
         self.task_gas
     }
 
     /// Whether any transaction waits for another.
-    pub const fn has_dependencies(&self) -> bool {
+    pub(crate) const fn has_dependencies(&self) -> bool {
         self.ready.len() < self.tasks
     }
 
     /// Number of conflict-free batches; zero without a graph.
-    pub const fn batches(&self) -> u64 {
+    pub(crate) const fn batches(&self) -> u64 {
         self.batches
     }
 
     /// Gas on the longest path of the graph; zero without a graph.
-    pub const fn critical_path_gas(&self) -> u64 {
+    pub(crate) const fn critical_path_gas(&self) -> u64 {
         self.critical_path_gas
     }
 }

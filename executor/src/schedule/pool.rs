@@ -9,7 +9,10 @@
 //! in, and who waits for work or for the others' end looks for a while before it sleeps.
 
 use super::affinity::pin_to_core;
-use crate::sync::{AtomicUsize, Ordering, spin_loop};
+use crate::{
+    config::Pinning,
+    sync::{AtomicUsize, Ordering, spin_loop},
+};
 use std::{
     num::NonZeroUsize,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -29,18 +32,18 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// A pool of `workers`, of which the caller of [`Self::run`] is one. With `pins`, thread i stays on core i of those that
-    /// the process may use; the caller, worker 0, is left as it is.
+    /// A pool of `workers`, of which the caller of [`Self::run`] is one. Pinned, thread i stays on core i of those
+    /// that the process may use; the caller, worker 0, is left as it is.
     ///
     /// # Errors
     /// The system gives no more threads.
-    pub fn new(workers: NonZeroUsize, pins: bool) -> Result<Self, rayon::ThreadPoolBuildError> {
+    pub fn new(workers: NonZeroUsize, pinning: Pinning) -> Result<Self, rayon::ThreadPoolBuildError> {
         let helpers = workers.get() - 1;
         let builder = rayon::ThreadPoolBuilder::new()
             .num_threads(helpers)
             .thread_name(|i| format!("laminar-worker-{}", i + 1))
             .start_handler(move |i| {
-                if pins {
+                if pinning == Pinning::OneCoreEach {
                     pin_to_core(i + 1);
                 }
             });
@@ -113,7 +116,7 @@ mod tests {
     #[test]
     fn every_worker_runs_once_and_panics_are_counted() {
         for workers in [1, 2, 3, 8] {
-            let pool = Pool::new(NonZeroUsize::new(workers).unwrap(), false).unwrap();
+            let pool = Pool::new(NonZeroUsize::new(workers).unwrap(), Pinning::Free).unwrap();
             let runs = AtomicUsize::new(0);
             pool.wake();
             let panics = pool.run(workers, |worker| {

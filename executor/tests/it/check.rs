@@ -3,7 +3,7 @@
 use crate::list::{history_difference, list_difference};
 use alloy_primitives::map::AddressMap;
 use laminar_executor::{
-    Block, BlockExecutor, Config, Knowledge, Mode, Outcome, Path, Predict,
+    Block, BlockExecutor, Config, Knowledge, Mode, Outcome, Path, Pinning, Predict,
     chain_spec::{Fork, Rules},
     env::PreparedBlock,
     recover::recover_senders,
@@ -29,7 +29,8 @@ pub(crate) fn prepare(rules: Rules, block: &Block) -> PreparedBlock {
 pub(crate) fn executor(workers: usize, predict: Predict) -> BlockExecutor {
     let threads = NonZeroUsize::new(workers).unwrap();
     let block_access_list = workers % 2 == 1;
-    let config = Config { threads, mode: Mode::Parallel, predict, block_access_list, timeline: false, pins: false };
+    let config =
+        Config { threads, mode: Mode::Parallel, predict, block_access_list, timeline: false, pinning: Pinning::Free };
     BlockExecutor::new(config).unwrap()
 }
 

@@ -16,7 +16,6 @@ mod mainnet;
 mod once;
 mod outline;
 mod pipeline;
-mod plan;
 mod plugin;
 mod program;
 mod promises;

@@ -9,7 +9,7 @@ use alloy_evm::{EthEvmFactory, ToTxEnv, block::BlockExecutionResult};
 use alloy_primitives::Address;
 use host::{HostCase, sample_blocks, witness_blocks};
 use laminar_executor::{
-    BlockExecutor, Config, Mode, Receipt,
+    BlockExecutor, Config, Mode, Pinning, Receipt,
     plugin::{AheadEvmFactory, HostBlock, drive_block, execute_block},
     schedule::Pool,
 };
@@ -56,7 +56,7 @@ where
         let got = case.execute(factory.clone()).expect("a valid block");
         assert_eq!(difference(&want, &got), None, "{name}, EVM factory");
 
-        let pool = Pool::new(workers(count), false).unwrap();
+        let pool = Pool::new(workers(count), Pinning::Free).unwrap();
         let factory = case.factory(EthEvmFactory::default());
         let block = HostBlock { env: case.env(), context: case.context(), txs: &case.txs };
         let driven = drive_block(&factory, &pool, block, &*case.parent).expect("a valid block");

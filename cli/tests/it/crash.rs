@@ -1,5 +1,6 @@
 //! `laminar import` is killed (`SIGKILL`) at random instants, again and again: each time the folder holds a block of the chain that
-//! is no older than the one before, `db verify` passes, and in the end the import that goes on comes to the same head.
+//! is no older than the one before, `db verify` passes, and in the end the import that goes on comes to the same head. Each chain gets
+//! its share of the kills.
 //!
 //! `LAMINAR_CRASHES=300 cargo test -p laminar-cli --test it crash -- --nocapture` prints the counts of the long run.
 
@@ -105,27 +106,48 @@ fn killed_at_any_instant_an_import_goes_on_to_the_same_head() {
         Chain::new(&chains, "mainnet_era1/mainnet-00000-5ec1ffb8.era1", "mainnet_era1/mainnet_genesis.json"),
         Chain::new(&chains, "geth_devp2p_chain/chain.rlp", "geth_devp2p_chain/genesis.json"),
     ];
-    let dir = scratch.path().join("store");
-    let (mut tips, mut imports, mut tip, mut crash) = (BTreeSet::new(), 0, None, 0);
-    while crash < crashes {
-        let chain = &chains[imports % chains.len()];
-        let seed = u64::from_be_bytes(keccak256(crash.to_be_bytes())[..8].try_into().unwrap());
-        let after = (2 * chain.took / KILLS).mul_f64(seed as f64 / u64::MAX as f64);
-        let is_done = chain.import_and_kill(&dir, after);
-        let found = verified(&dir);
-        assert!(number(found.as_ref()) >= number(tip.as_ref()), "crash {crash}: {tip:?}, then {found:?}");
-        tip = found;
-        if is_done || tip.as_ref() == Some(&chain.head) {
-            assert_eq!(tip.as_ref(), Some(&chain.head), "crash {crash}");
-            fs::remove_dir_all(&dir).unwrap();
-            (tip, imports) = (None, imports + 1);
-        }
-        crash += u64::from(!is_done);
-        tips.insert((imports % chains.len(), number(tip.as_ref())));
+    let mut counts = Counts::default();
+    for (place, chain) in (1..).zip(&chains) {
+        let dir = scratch.path().join("store");
+        counts.kill_until(crashes * place / chains.len() as u64, chain, &dir);
+        fs::remove_dir_all(&dir).unwrap();
     }
-    let chain = &chains[imports % chains.len()];
-    let (_, summary) = chain.import(&dir).json();
-    assert_eq!(summary["tip"], chain.head, "{summary}");
-    assert_eq!(verified(&dir).as_ref(), Some(&chain.head));
-    println!("{crashes} crashes over {} imports: {} different tips, all verified", imports + 1, tips.len());
+    let Counts { crashes, imports, tips } = counts;
+    println!("{crashes} crashes over {imports} imports: {} different tips, all verified", tips.len());
+}
+
+/// What a loop of kills saw.
+#[derive(Default)]
+struct Counts {
+    crashes: u64,
+    imports: u64,
+    /// Blocks that folders held after a kill.
+    tips: BTreeSet<String>,
+}
+
+impl Counts {
+    /// Kills imports of a chain until there were so many kills in all, and lets the last one come to its end.
+    fn kill_until(&mut self, crashes: u64, chain: &Chain, dir: &Path) {
+        let mut tip = None;
+        while self.crashes < crashes {
+            let crash = self.crashes;
+            let seed = u64::from_be_bytes(keccak256(crash.to_be_bytes())[..8].try_into().unwrap());
+            let after = (2 * chain.took / KILLS).mul_f64(seed as f64 / u64::MAX as f64);
+            let is_done = chain.import_and_kill(dir, after);
+            let found = verified(dir);
+            assert!(number(found.as_ref()) >= number(tip.as_ref()), "crash {crash}: {tip:?}, then {found:?}");
+            self.tips.extend(found.as_ref().map(Value::to_string));
+            tip = found;
+            if is_done || tip.as_ref() == Some(&chain.head) {
+                assert_eq!(tip.as_ref(), Some(&chain.head), "crash {crash}");
+                fs::remove_dir_all(dir).unwrap();
+                (tip, self.imports) = (None, self.imports + 1);
+            }
+            self.crashes += u64::from(!is_done);
+        }
+        let (_, summary) = chain.import(dir).json();
+        assert_eq!(summary["tip"], chain.head, "{summary}");
+        assert_eq!(verified(dir).as_ref(), Some(&chain.head));
+        self.imports += 1;
+    }
 }

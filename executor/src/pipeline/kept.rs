@@ -43,7 +43,7 @@ pub struct BlockParts<'a> {
     pub total_difficulty: U256,
 }
 
-/// A block that was read back.
+/// An executed block with what is kept of it: as it was read back, or before it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptBlock {
     /// The header with its hash.
@@ -98,6 +98,20 @@ impl KeptBlock {
             requests: Requests::new(requests),
             block_access_list: list,
             total_difficulty,
+        })
+    }
+
+    /// The inverse of [`Self::decode`].
+    pub fn to_data(&self) -> BlockData {
+        block_data(&BlockParts {
+            hash: self.header.hash(),
+            header: self.header.inner(),
+            body: &self.body,
+            senders: &self.senders,
+            receipts: &self.receipts,
+            requests: &self.requests,
+            block_access_list: self.block_access_list.as_ref(),
+            total_difficulty: self.total_difficulty,
         })
     }
 }

@@ -13,6 +13,7 @@ use alloy_consensus::{Sealable, transaction::SignerRecoverable};
 use alloy_eips::eip7685::Requests;
 use alloy_primitives::{B256, Bytes, U256};
 use jsonrpsee::{RpcModule, core::RegisterMethodError};
+use laminar_executor::pipeline::KeptBlock;
 use serde::Serialize;
 
 pub(crate) fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMethodError> {
@@ -37,7 +38,7 @@ fn bad_blocks(context: &Context, args: Args<'_>, deadline: Deadline) -> Result<V
 fn answer(bad: &BadBlock) -> BadBlockAnswer {
     let BadBlock { hash, block, .. } = bad;
     let senders = block.body.transactions.iter().map(|tx| tx.recover_signer().unwrap_or_default()).collect();
-    let record = BlockRecord {
+    let kept = KeptBlock {
         header: block.header.clone().seal_unchecked(*hash),
         body: block.body.clone(),
         senders,
@@ -45,8 +46,7 @@ fn answer(bad: &BadBlock) -> BadBlockAnswer {
         requests: Requests::default(),
         block_access_list: None,
         total_difficulty: U256::ZERO,
-        stats: None,
-        changes: None,
     };
+    let record = BlockRecord { kept, stats: None, changes: None };
     BadBlockAnswer { hash: *hash, block: convert::block(&record, Detail::Full), rlp: alloy_rlp::encode(block).into() }
 }

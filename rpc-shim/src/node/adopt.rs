@@ -13,7 +13,7 @@ use crate::{
 };
 use alloy_consensus::Sealable;
 use alloy_primitives::B256;
-use laminar_executor::Block;
+use laminar_executor::{Block, pipeline::KeptBlock};
 use std::sync::Arc;
 
 /// Seconds after the head at which the pool takes the next block to come.
@@ -56,7 +56,7 @@ impl Node {
         let parent = find(&header.parent_hash)?;
         let parent = parent.ok_or(ImportError::UnknownParent { hash, parent: header.parent_hash })?;
         let total_difficulty = parent.total_difficulty.saturating_add(header.difficulty);
-        self.stage(BlockRecord {
+        let kept = KeptBlock {
             header: header.seal_unchecked(hash),
             body,
             senders: built.senders,
@@ -64,9 +64,8 @@ impl Node {
             requests: built.requests,
             block_access_list: built.block_access_list,
             total_difficulty,
-            stats: Some(built.stats),
-            changes: Some(built.changes),
-        })
+        };
+        self.stage(BlockRecord { kept, stats: Some(built.stats), changes: Some(built.changes) })
     }
 
     /// The head as the pool must know it.

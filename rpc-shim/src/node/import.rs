@@ -18,7 +18,10 @@ use alloy_primitives::B256;
 use laminar_executor::{
     Block, BlockExecutor, Knowledge, Outcome,
     env::PreparedBlock,
-    pipeline::steps::{self, Checked, Parent, check_delivered_list, check_results, check_state_root},
+    pipeline::{
+        KeptBlock,
+        steps::{self, Checked, Parent, check_delivered_list, check_results, check_state_root},
+    },
     recover::decode_block,
 };
 use laminar_state_db::StateView;
@@ -141,7 +144,7 @@ impl Node {
         check_results(&checked.rules, &block, &outcome, access_list.as_ref())
             .map_err(|rule| refused(ImportError::invalid(hash, rule)))?;
         let Block { header, body } = block;
-        self.stage(BlockRecord {
+        let kept = KeptBlock {
             header: header.seal_unchecked(hash),
             body,
             senders: checked.senders.addresses,
@@ -149,9 +152,9 @@ impl Node {
             requests: outcome.requests,
             block_access_list: outcome.block_access_list,
             total_difficulty: checked.total_difficulty,
-            stats: Some(outcome.stats),
-            changes: Some(Arc::new(outcome.changes)),
-        })?;
+        };
+        let changes = Some(Arc::new(outcome.changes));
+        self.stage(BlockRecord { kept, stats: Some(outcome.stats), changes })?;
         costs.root = watch.lap(Stage::Root);
         Ok(Imported::New(hash))
     }
@@ -199,7 +202,7 @@ impl Node {
         let root = self.store.stage(record.to_data(), changes).map_err(failed)?;
         if let Err(rule) = check_state_root(&self.spec.rules_for(header), header, root) {
             self.store.discard(&hash).map_err(failed)?;
-            let BlockRecord { header, body, .. } = record;
+            let KeptBlock { header, body, .. } = record.kept;
             let block = Block { header: header.into_inner(), body };
             return Err(self.refused(hash, &block, ImportError::invalid(hash, rule)));
         }

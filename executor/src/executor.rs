@@ -5,11 +5,11 @@
 //! for every path; nothing of the caller's is changed, whatever happens.
 
 use crate::{
+    choice::{PARALLEL_GAS_MIN, TRIAL_GAS_MAX, handful, pays_in_parallel},
     clock::Clock,
     config::{Config, Mode, Predict},
     env::PreparedBlock,
     error::ExecuteError,
-    execute::TRANSFER_GAS,
     merge::{Committer, Invalid, Surroundings},
     mv_memory::MvMemory,
     outcome::{Drafted, Outcome, Path, Span, Stats},
@@ -28,22 +28,6 @@ use alloy_eip7928::BlockAccessList;
 use alloy_eips::eip7685::Requests;
 use alloy_primitives::{Address, U256};
 use revm::DatabaseRef;
-
-/// Gas beside plain transfers below which a block runs sequentially by choice: waking the workers costs more than they save.
-const PARALLEL_GAS_MIN: u64 = 2_000_000;
-/// Gas from which on a block is surely long enough for all workers.
-const TRIAL_GAS_MAX: u64 = 10_000_000;
-/// Transactions other than plain transfers below which a block runs sequentially by choice.
-const PARALLEL_TXS_MIN: usize = 3;
-/// Plain transfers from which on they alone are worth the workers: one takes about a microsecond, and only its reads of the
-/// parent go to other workers.
-const PARALLEL_TRANSFERS_MIN: usize = 2_000;
-
-/// Transactions that a worker takes at once at most. Neighbours share cache lines: their slots, and what they write where the
-/// last ones wrote.
-const AT_ONCE_MAX: usize = 16;
-/// Handfuls that each worker finds at least in a block of other transactions than plain transfers, so that they end together.
-const HANDFULS_PER_WORKER_MIN: usize = 64;
 
 /// What the caller knows of a block before its first transaction runs. A hint: it can be wrong or absent.
 #[derive(Debug, Default)]
@@ -254,15 +238,6 @@ impl BlockExecutor {
         if self.config.mode == Mode::Auto && little { 1 } else { self.pool.workers() }
     }
 
-    /// How many transactions a worker takes at once.
-    fn handful(&self, prepared: &PreparedBlock) -> usize {
-        let txs = prepared.txs.len();
-        if plain_transfers(prepared).saturating_mul(10) >= txs.saturating_mul(9) {
-            return AT_ONCE_MAX;
-        }
-        (txs / (self.pool.workers() * HANDFULS_PER_WORKER_MIN)).clamp(1, AT_ONCE_MAX)
-    }
-
     fn path(&self, gas_used: u64, prepared: &PreparedBlock, knowledge: &Knowledge) -> Path {
         let txs = prepared.txs.len();
         match self.config.mode {
@@ -290,7 +265,9 @@ impl BlockExecutor {
         clock: Clock,
     ) -> Result<(Prepared, Vec<Span>), ExecuteError> {
         let txs = around.block.txs.len();
-        let plan = || Plan::in_order(declared.order(around.block, start)).in_handfuls(self.handful(around.block));
+        let plan = || {
+            Plan::in_order(declared.order(around.block, start)).in_handfuls(handful(around.block, self.pool.workers()))
+        };
         let gas_limits = |at: usize| around.block.txs[at].gas_limit;
         let prepared = match (self.config.predict, knowledge) {
             (Predict::Ahead, Knowledge::Simulations(known)) => match known.into_attempts(&self.pool, around) {
@@ -325,19 +302,6 @@ impl BlockExecutor {
         let stats = Stats { path: Path::Sequential, workers: 1, incarnations, ..Stats::default() };
         Ok((parallel::run_rest(around, committer, |_| true)?, stats))
     }
-}
-
-/// Whether the block has enough work for more than one worker. A plain transfer is hardly work: much of it is merge's.
-pub(crate) fn pays_in_parallel(prepared: &PreparedBlock, gas_used: u64) -> bool {
-    let transfers = plain_transfers(prepared);
-    let gas = gas_used.saturating_sub(TRANSFER_GAS.saturating_mul(transfers as u64));
-    let calls_pay = prepared.txs.len() - transfers >= PARALLEL_TXS_MIN && gas >= PARALLEL_GAS_MIN;
-    calls_pay || transfers >= PARALLEL_TRANSFERS_MIN
-}
-
-/// Transactions that can be nothing but plain transfers, or fail.
-fn plain_transfers(prepared: &PreparedBlock) -> usize {
-    prepared.txs.iter().filter(|tx| tx.gas_limit == TRANSFER_GAS).count()
 }
 
 /// The rules after the transactions, and the outcome.

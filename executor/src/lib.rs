@@ -43,6 +43,7 @@ pub mod outcome;
 mod clock;
 mod merge;
 
+mod choice;
 mod contention;
 mod presimulate;
 mod simulated;

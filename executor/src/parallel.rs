@@ -4,6 +4,7 @@
 //! Invariant: what comes out is what merge committed in block order; runs, plans and earlier simulations only decide when.
 
 mod delivered;
+mod in_turn;
 
 use crate::{
     clock::Clock,
@@ -23,6 +24,7 @@ use crate::{
     validate::is_outdated,
 };
 use delivered::{Delivered, Origin, Rare};
+pub(crate) use in_turn::run_rest;
 use laminar_state_db::Account;
 use revm::DatabaseRef;
 use std::{
@@ -330,31 +332,4 @@ fn commit_stretch<DB: DatabaseRef + Sync>(
         job.commit_one(&mut worker, writer, index, delivered)?;
     }
     Ok(())
-}
-
-/// Runs and commits the transactions that are left, one after the other, as long as `goes_on` says so of the gas used so far.
-///
-/// # Errors
-/// The block is invalid, a read failed, or a run panicked.
-pub(crate) fn run_rest<DB: DatabaseRef>(
-    around: Surroundings<'_, DB>,
-    mut committer: Committer,
-    mut goes_on: impl FnMut(u64) -> bool,
-) -> Result<Committer, ExecuteError> {
-    if committer.next().as_usize() == around.block.txs.len() {
-        return Ok(committer);
-    }
-    let memory = MvMemory::new(0);
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
-        let mut instance = Instance::new(around.block, around.parent, &memory);
-        while committer.next().as_usize() < around.block.txs.len() && goes_on(committer.gas_used()) {
-            committer.commit(&mut instance, around.block, None, Attempt::Refused, Source::Parent)?;
-        }
-        Ok(committer)
-    }));
-    outcome.unwrap_or_else(|panic| {
-        let what = panic.downcast_ref::<&str>().map(ToString::to_string);
-        let what = what.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-        Err(ExecuteError::Bug { stage: "execute", what: format!("a run panicked: {what}") })
-    })
 }

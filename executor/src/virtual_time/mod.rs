@@ -15,9 +15,9 @@ mod record;
 mod run;
 
 use crate::{
+    choice::pays_in_parallel,
     env::PreparedBlock,
     error::ExecuteError,
-    executor::pays_in_parallel,
     partition::ConflictGraph,
     predict::Declared,
     types::{Block, TxIndex},

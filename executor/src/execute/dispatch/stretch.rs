@@ -171,7 +171,7 @@ impl Stretch<'_> {
         Some(())
     }
 
-    /// Goes on behind the JUMPDEST at `target`, if there is gas for it, which is there to be paid.
+    /// Goes to the JUMPDEST at `target`, and behind it where its gas can be paid at once.
     #[inline(always)]
     fn jump(&mut self, target: U256) -> Option<()> {
         let target = usize::try_from(target).ok()?;

@@ -1,6 +1,6 @@
 //! The worker loop: who runs what when, and who merges.
 //!
-//! Place in the flow: takes a [`Plan`] and steps (run one transaction, commit one transaction), drives both to the end.
+//! Place in the flow: takes a plan and steps (run one transaction, commit one transaction), drives both to the end.
 //! Invariant: every transaction is committed once, in block order, by one thread at a time; a transaction starts when its
 //! planned predecessors are done; whatever the plan says, the work ends.
 //! It does not know revm or state: its steps are all it sees, so a model checker can drive it on scripted transactions.

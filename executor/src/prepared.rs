@@ -7,7 +7,7 @@
 use crate::{
     effects::{Attempt, Simulation},
     error::ExecuteError,
-    execute::TRANSFER_GAS,
+    execute::{PrecompileOutputs, TRANSFER_GAS},
     mv_memory::{MvMemory, Revoked},
     partition::{ConflictGraph, GraphBuilder, Plan},
     predict::Promises,
@@ -30,6 +30,8 @@ pub(crate) struct Prepared {
     pub(crate) published: Vec<Option<Box<Simulation>>>,
     /// What was published because a block access list promises it: taken back where the runs differ.
     pub(crate) promises: Option<Promises>,
+    /// What precompiles gave in simulations.
+    pub(crate) outputs: PrecompileOutputs,
 }
 
 impl Prepared {
@@ -40,8 +42,9 @@ impl Prepared {
     }
 
     /// Nothing is known: every transaction runs, in the order of `plan`.
-    pub(crate) const fn nothing(plan: Plan, memory: MvMemory) -> Self {
-        Self { plan, memory, ready: Vec::new(), published: Vec::new(), promises: None }
+    pub(crate) fn nothing(plan: Plan, memory: MvMemory) -> Self {
+        let outputs = PrecompileOutputs::default();
+        Self { plan, memory, ready: Vec::new(), published: Vec::new(), promises: None, outputs }
     }
 
     /// Simulations are known: those without predicted conflict wait to be adopted, the others run again.
@@ -50,6 +53,7 @@ impl Prepared {
     /// A worker panicked: our bug.
     pub(crate) fn from_simulations(
         simulations: Vec<Attempt>,
+        outputs: PrecompileOutputs,
         memory: MvMemory,
         pool: &Pool,
         gas_limits: impl Fn(usize) -> u64 + Sync,
@@ -84,7 +88,7 @@ impl Prepared {
                 published[at] = Some(run);
             }
         }
-        Ok(Self { plan, memory, ready, published, promises: None })
+        Ok(Self { plan, memory, ready, published, promises: None, outputs })
     }
 
     /// The same without the graph: what has predecessors runs from `start` on in block order and waits for nobody. What was

@@ -8,7 +8,7 @@ use crate::{
     clock::Clock,
     effects::{Attempt, Fate, Simulation},
     env::PreparedBlock,
-    execute::{self, Instance},
+    execute::{self, Instance, PrecompileOutputs},
     merge::Surroundings,
     mv_memory::MvMemory,
     outcome::{Span, SpanKind},
@@ -29,13 +29,15 @@ pub struct Simulations {
     pub(crate) spans: Vec<Span>,
     parent_hash: B256,
     block_env: BlockEnv,
+    outputs: PrecompileOutputs,
 }
 
 impl Simulations {
     /// Attempts for the transactions of `block` in block order, made where they may be adopted if their reads hold.
     pub(crate) fn of(block: &PreparedBlock, attempts: Vec<Attempt>) -> Self {
         let PreparedBlock { parent_hash, block_env, .. } = block;
-        Self { attempts, spans: Vec::new(), parent_hash: *parent_hash, block_env: block_env.clone() }
+        let (parent_hash, block_env) = (*parent_hash, block_env.clone());
+        Self { attempts, spans: Vec::new(), parent_hash, block_env, outputs: PrecompileOutputs::default() }
     }
 
     /// One a transaction, in block order.
@@ -55,18 +57,19 @@ impl Simulations {
         }
     }
 
-    /// Those that can be adopted on `parent` if their reads hold in the block; `None` if none can.
+    /// Those that can be adopted on `parent` if their reads hold in the block, with what precompiles gave in them; `None` if
+    /// none can.
     pub(crate) fn into_attempts<DB: DatabaseRef + Sync>(
         self,
         pool: &Pool,
         around: Surroundings<'_, DB>,
-    ) -> Option<Vec<Attempt>> {
+    ) -> Option<(Vec<Attempt>, PrecompileOutputs)> {
         let same_block = self.attempts.len() == around.block.txs.len() && self.block_env == around.block.block_env;
         if !same_block {
             return None;
         }
         if self.parent_hash == around.block.parent_hash {
-            return Some(self.attempts);
+            return Some((self.attempts, self.outputs));
         }
         // Only what was checked is kept: whatever a panic leaves unchecked stays refused.
         let kept: Vec<_> = self.attempts.iter().map(|_| Mutex::new(Attempt::Refused)).collect();
@@ -77,7 +80,7 @@ impl Simulations {
             }
         };
         for_each_tx(pool, self.attempts.len(), |_| (), check);
-        Some(kept.into_iter().map(Mutex::into_inner).collect())
+        Some((kept.into_iter().map(Mutex::into_inner).collect(), self.outputs))
     }
 }
 
@@ -88,14 +91,14 @@ pub(crate) fn presimulate<DB: DatabaseRef + Sync>(
     clock: Clock,
 ) -> Simulations {
     let txs = around.block.txs.len();
-    let memory = MvMemory::new(0);
+    let (memory, outputs) = (MvMemory::new(0), PrecompileOutputs::default());
     let done: Vec<Mutex<(Attempt, Option<Span>)>> = (0..txs).map(|_| Mutex::new((Attempt::Refused, None))).collect();
-    let worker = |worker| (worker, Instance::new(around.block, around.parent, &memory));
+    let worker = |worker| (worker, Instance::new(around.block, around.parent, &memory, &outputs));
     for_each_tx(pool, txs, worker, |(worker, instance), index| {
         let simulated = clock.span(*worker, index, SpanKind::Presimulate, || instance.speculate(index));
         *done[index.as_usize()].lock() = simulated;
     });
-    let mut simulations = Simulations::of(around.block, Vec::with_capacity(txs));
+    let mut simulations = Simulations { outputs, ..Simulations::of(around.block, Vec::with_capacity(txs)) };
     for (attempt, span) in done.into_iter().map(Mutex::into_inner) {
         simulations.attempts.push(attempt);
         simulations.spans.extend(span);

@@ -8,7 +8,7 @@
 use crate::{
     effects::Attempt,
     env::PreparedBlock,
-    execute::{self, Instance},
+    execute::{self, Instance, PrecompileOutputs},
     mv_memory::MvMemory,
     presimulate::Simulations,
     read_set::EnvironmentReads,
@@ -63,8 +63,8 @@ pub fn simulate_each<DB: DatabaseRef>(
         return Vec::new();
     }
     let surroundings = Surroundings::of(block);
-    let memory = MvMemory::new(0);
-    let mut instance = Instance::new(block, parent, &memory);
+    let (memory, outputs) = (MvMemory::new(0), PrecompileOutputs::default());
+    let mut instance = Instance::new(block, parent, &memory, &outputs);
     let simulate = |position: usize| {
         let earlier = earlier.get(position).and_then(Option::as_ref);
         if let Some(kept) = earlier.filter(|earlier| earlier.holds_on(block, parent)) {

@@ -3,16 +3,16 @@
 //! Place in the flow: every run of a transaction goes through it; revm's own check knows nonce and code only.
 //! Invariant: a creation at such an address fails exactly as one at an address with a nonce does. Everything else is revm's.
 
-use super::{Evm, dispatch, observe::BlockContext};
+use super::{Around, Evm, dispatch, precompiles::Precompiles};
 use crate::read_set::EnvironmentReads;
 use alloy_primitives::Address;
 use laminar_state_db::storage_only_id;
 use revm::{
     DatabaseRef,
     context::FrameStack,
-    context_interface::{JournalTr, Transaction, context::ContextError},
+    context_interface::{JournalTr, context::ContextError},
     handler::{
-        EthFrame, EthPrecompiles, EvmTr, FrameInitOrResult, FrameResult, ItemOrResult,
+        EthFrame, EvmTr, FrameInitOrResult, FrameResult, ItemOrResult,
         evm::{ContextDbError, FrameInitResult},
         instructions::EthInstructions,
     },
@@ -21,13 +21,13 @@ use revm::{
 };
 
 /// A revm instance that knows of storage without code.
-pub(super) struct Guarded<'e, 'a, DB: DatabaseRef, TX: Transaction>(pub(super) &'e mut Evm<'a, DB, TX>);
+pub(super) struct Guarded<'e, 'a, DB: DatabaseRef>(pub(super) &'e mut Evm<'a, DB>);
 
-type Failed<'a, DB, TX> = ContextDbError<BlockContext<'a, DB, TX>>;
+type Failed<'a, DB> = ContextDbError<Around<'a, DB>>;
 
-impl<'a, DB: DatabaseRef, TX: Transaction> Guarded<'_, 'a, DB, TX> {
+impl<'a, DB: DatabaseRef> Guarded<'_, 'a, DB> {
     /// The address of a creation that gets as far as looking at it, if it has storage but neither nonce nor code.
-    fn occupied(&mut self, depth: usize, inputs: &CreateInputs) -> Result<Option<Address>, Failed<'a, DB, TX>> {
+    fn occupied(&mut self, depth: usize, inputs: &CreateInputs) -> Result<Option<Address>, Failed<'a, DB>> {
         let journal = &mut self.0.ctx.journaled_state;
         let caller = journal.load_account(inputs.caller()).map_err(ContextError::Db)?.data;
         let (nonce, balance) = (caller.info.nonce, caller.info.balance);
@@ -43,7 +43,7 @@ impl<'a, DB: DatabaseRef, TX: Transaction> Guarded<'_, 'a, DB, TX> {
 
     /// CONSENSUS: EIP-7610. The address has a nonce while revm looks at it, so that what a collision costs and touches is
     /// decided in one place.
-    fn collide(&mut self, target: Address, frame: FrameInit) -> Result<FrameResult, Failed<'a, DB, TX>> {
+    fn collide(&mut self, target: Address, frame: FrameInit) -> Result<FrameResult, Failed<'a, DB>> {
         let nonce = self.lend_nonce(target, 1)?;
         let result = match self.0.frame_init(frame)? {
             ItemOrResult::Result(result) => result,
@@ -56,7 +56,7 @@ impl<'a, DB: DatabaseRef, TX: Transaction> Guarded<'_, 'a, DB, TX> {
     }
 
     /// Sets the nonce of an account past the journal; gives the one before.
-    fn lend_nonce(&mut self, target: Address, nonce: u64) -> Result<u64, Failed<'a, DB, TX>> {
+    fn lend_nonce(&mut self, target: Address, nonce: u64) -> Result<u64, Failed<'a, DB>> {
         let journal = &mut self.0.ctx.journaled_state;
         journal.load_account(target).map_err(ContextError::Db)?;
         let account = journal.inner.state.get_mut(&target).expect("a loaded account is in the journal");
@@ -64,10 +64,10 @@ impl<'a, DB: DatabaseRef, TX: Transaction> Guarded<'_, 'a, DB, TX> {
     }
 }
 
-impl<'a, DB: DatabaseRef, TX: Transaction> EvmTr for Guarded<'_, 'a, DB, TX> {
-    type Context = BlockContext<'a, DB, TX>;
-    type Instructions = EthInstructions<EthInterpreter, BlockContext<'a, DB, TX>>;
-    type Precompiles = EthPrecompiles;
+impl<'a, DB: DatabaseRef> EvmTr for Guarded<'_, 'a, DB> {
+    type Context = Around<'a, DB>;
+    type Instructions = EthInstructions<EthInterpreter, Around<'a, DB>>;
+    type Precompiles = Precompiles<'a>;
     type Frame = EthFrame<EthInterpreter>;
 
     fn all(&self) -> (&Self::Context, &Self::Instructions, &Self::Precompiles, &FrameStack<Self::Frame>) {
@@ -80,7 +80,7 @@ impl<'a, DB: DatabaseRef, TX: Transaction> EvmTr for Guarded<'_, 'a, DB, TX> {
         self.0.all_mut()
     }
 
-    fn frame_init(&mut self, frame: FrameInit) -> Result<FrameInitResult<'_, Self::Frame>, Failed<'a, DB, TX>> {
+    fn frame_init(&mut self, frame: FrameInit) -> Result<FrameInitResult<'_, Self::Frame>, Failed<'a, DB>> {
         if let FrameInput::Create(inputs) = &frame.frame_input
             && let Some(target) = self.occupied(frame.depth, inputs)?
         {
@@ -89,12 +89,12 @@ impl<'a, DB: DatabaseRef, TX: Transaction> EvmTr for Guarded<'_, 'a, DB, TX> {
         self.0.frame_init(frame)
     }
 
-    fn frame_run(&mut self) -> Result<FrameInitOrResult<Self::Frame>, Failed<'a, DB, TX>> {
+    fn frame_run(&mut self) -> Result<FrameInitOrResult<Self::Frame>, Failed<'a, DB>> {
         let frame = self.0.frame_stack.get();
         let (context, instructions) = (&mut self.0.ctx, &self.0.instruction);
         let (table, gas) = (instructions.instruction_table(), instructions.gas_table());
         let action = dispatch::run(&mut frame.interpreter, table, gas, context);
-        let ran = frame.process_next_action::<_, Failed<'a, DB, TX>>(context, action)?;
+        let ran = frame.process_next_action::<_, Failed<'a, DB>>(context, action)?;
         if ran.is_result() {
             frame.set_finished(true);
         }
@@ -109,7 +109,7 @@ impl<'a, DB: DatabaseRef, TX: Transaction> EvmTr for Guarded<'_, 'a, DB, TX> {
         Ok(ran)
     }
 
-    fn frame_return_result(&mut self, result: FrameResult) -> Result<Option<FrameResult>, Failed<'a, DB, TX>> {
+    fn frame_return_result(&mut self, result: FrameResult) -> Result<Option<FrameResult>, Failed<'a, DB>> {
         self.0.frame_return_result(result)
     }
 }
@@ -120,7 +120,7 @@ mod tests {
     use crate::{
         chain_spec::ChainSpec,
         env::{PreparedBlock, block_env, cfg_env},
-        execute::Instance,
+        execute::{Instance, PrecompileOutputs},
         mv_memory::MvMemory,
     };
     use alloy_primitives::{B256, Bytes, U256};
@@ -171,8 +171,8 @@ mod tests {
         let rules = ChainSpec::mainnet().rules_for(&header);
         let (block_env, cfg_env) = (block_env(&rules, &header), cfg_env(&rules));
         let block = PreparedBlock { rules, parent_hash: B256::ZERO, block_env, cfg_env, txs: vec![TxEnv::default()] };
-        let (memory, parent) = (MvMemory::new(0), Numbered(state));
-        let mut instance = Instance::new(&block, &parent, &memory);
+        let (memory, outputs, parent) = (MvMemory::new(0), PrecompileOutputs::default(), Numbered(state));
+        let mut instance = Instance::new(&block, &parent, &memory, &outputs);
         let inputs = CreateInputs::new(CREATOR, CreateScheme::Create, U256::from(value), Bytes::new(), 0, 0);
         let found = Guarded(&mut instance.evm).occupied(depth, &inputs).unwrap();
         assert!(found.is_none_or(|found| found == target));

@@ -3,8 +3,8 @@
 //!
 //! Place in the flow: the KECCAK256 opcode of every revm instance of [`super::Instance`].
 //! Invariant: it gives what Keccak-256 gives; only the time differs. The transactions of a block ask for the same slots again
-//! and again, so does the next block, and so does a transaction that is run again: most hashes have been made before. What is
-//! remembered stays with its thread.
+//! and again, and so does a transaction that is run again, so most hashes have been made before. Hashes are forgotten with
+//! the instance, at the latest with the block; which ones a function makes stays with the thread, and so does the room.
 //! It does not know what the bytes mean, and looks at nothing longer or shorter.
 
 use super::{
@@ -20,15 +20,15 @@ use revm::{
 };
 use std::cell::Cell;
 
-/// Power of two; with 104 bytes each they stay within the cache of a core.
+/// Power of two; with 108 bytes each they stay within the cache of a core.
 const ENTRIES: usize = 1024;
 
 thread_local! {
-    /// What the thread's last instance remembered, for its next one.
+    /// What the thread's last instance leaves to its next one.
     static KEPT: Cell<Option<Box<Remembered>>> = const { Cell::new(None) };
 }
 
-/// The last hashes made on this thread, and what the next calls are going to hash.
+/// The last hashes that an instance made, and what its next calls are going to hash.
 #[derive(Debug)]
 pub(super) struct MappingKeys(Option<Box<Remembered>>);
 
@@ -36,6 +36,8 @@ pub(super) struct MappingKeys(Option<Box<Remembered>>);
 struct Remembered {
     /// One for each place that the bytes hashed may have.
     entries: Vec<Entry>,
+    /// Which instance of the thread has it; entries of earlier ones are not looked at.
+    owner: u32,
     templates: Templates,
     /// Room for [`MappingKeys::foresee`].
     messages: Vec<[u8; PAIR]>,
@@ -47,13 +49,18 @@ struct Remembered {
 struct Entry {
     made_of: [u8; PAIR],
     hash: B256,
+    owner: u32,
     /// Until it is asked for: the template that made it.
     foreseen: Option<Maker>,
 }
 
 impl Default for MappingKeys {
     fn default() -> Self {
-        Self(KEPT.take())
+        let mut remembered = KEPT.take();
+        if let Some(remembered) = &mut remembered {
+            remembered.owner = remembered.owner.wrapping_add(1);
+        }
+        Self(remembered)
     }
 }
 
@@ -68,18 +75,18 @@ impl Drop for MappingKeys {
 impl MappingKeys {
     /// The hash of `bytes`. `call` is what the running transaction says.
     fn hash<'c>(&mut self, bytes: &[u8; PAIR], call: impl FnOnce() -> Option<Call<'c>>) -> B256 {
-        let Remembered { entries, templates, .. } = &mut **self.0.get_or_insert_default();
+        let Remembered { entries, templates, owner, .. } = &mut **self.0.get_or_insert_default();
         let entry = &mut entries[place(bytes)];
-        if entry.made_of == *bytes {
+        if entry.is_of(bytes, *owner) {
             if let Some(maker) = entry.foreseen.take() {
                 templates.note_used(maker);
             }
             return entry.hash;
         }
         let hash = keccak256(bytes);
-        *entry = Entry { made_of: *bytes, hash, foreseen: None };
+        *entry = Entry { made_of: *bytes, hash, owner: *owner, foreseen: None };
         if let Some(call) = call() {
-            templates.learn(&call, bytes, |bytes| known(entries, bytes));
+            templates.learn(&call, bytes, |bytes| known(entries, *owner, bytes));
         }
         hash
     }
@@ -87,14 +94,15 @@ impl MappingKeys {
     /// Makes the hashes that `calls` are going to ask for.
     pub(super) fn foresee<'c>(&mut self, calls: impl Iterator<Item = Call<'c>> + Clone) {
         let Some(remembered) = self.0.as_deref_mut() else { return };
-        let Remembered { entries, templates, messages, makers, hashes } = remembered;
+        let Remembered { entries, templates, messages, makers, hashes, owner } = remembered;
         for nested in [false, true] {
-            (messages.clear(), makers.clear());
+            messages.clear();
+            makers.clear();
             for call in calls.clone() {
                 templates.for_each_pair(
                     &call,
                     nested,
-                    |bytes| known(entries, bytes),
+                    |bytes| known(entries, *owner, bytes),
                     |message, maker| {
                         messages.push(message);
                         makers.push(maker);
@@ -103,7 +111,8 @@ impl MappingKeys {
             }
             keccak256_batch(messages, hashes);
             for ((made_of, hash), maker) in messages.iter().zip(hashes.iter()).zip(makers.iter()) {
-                entries[place(made_of)] = Entry { made_of: *made_of, hash: *hash, foreseen: Some(*maker) };
+                let (made_of, hash, owner, foreseen) = (*made_of, *hash, *owner, Some(*maker));
+                entries[place(&made_of)] = Entry { made_of, hash, owner, foreseen };
             }
         }
     }
@@ -113,7 +122,8 @@ impl Default for Remembered {
     fn default() -> Self {
         let zeros = [0; PAIR];
         Self {
-            entries: vec![Entry { made_of: zeros, hash: keccak256(zeros), foreseen: None }; ENTRIES],
+            entries: vec![Entry { made_of: zeros, hash: keccak256(zeros), owner: 0, foreseen: None }; ENTRIES],
+            owner: 0,
             templates: Templates::default(),
             messages: Vec::new(),
             makers: Vec::new(),
@@ -122,10 +132,16 @@ impl Default for Remembered {
     }
 }
 
-/// The hash of `bytes`, if it is remembered.
-fn known(entries: &[Entry], bytes: &[u8; PAIR]) -> Option<B256> {
+impl Entry {
+    fn is_of(&self, bytes: &[u8; PAIR], owner: u32) -> bool {
+        self.owner == owner && self.made_of == *bytes
+    }
+}
+
+/// The hash of `bytes`, if `owner` remembers it.
+fn known(entries: &[Entry], owner: u32, bytes: &[u8; PAIR]) -> Option<B256> {
     let entry = &entries[place(bytes)];
-    (entry.made_of == *bytes).then_some(entry.hash)
+    entry.is_of(bytes, owner).then_some(entry.hash)
 }
 
 /// Where the hash of `bytes` is kept. Keys and places of mappings are words; most differ in the lower 24 bytes.
@@ -208,8 +224,9 @@ mod tests {
                 for holder in [2 * number, 2 * number + 1] {
                     let mut bytes = [0; PAIR];
                     bytes[..32].copy_from_slice(account(holder).into_word().as_slice());
-                    made_before +=
-                        u32::from(keys.0.as_ref().is_some_and(|keys| known(&keys.entries, &bytes).is_some()));
+                    made_before += u32::from(
+                        keys.0.as_ref().is_some_and(|keys| known(&keys.entries, keys.owner, &bytes).is_some()),
+                    );
                     asked += 1;
                     assert_eq!(keys.hash(&bytes, || Call::of(tx)), keccak256(bytes));
                 }

@@ -11,6 +11,7 @@ mod collision;
 mod dispatch;
 mod mapping_keys;
 mod observe;
+mod precompiles;
 mod templates;
 mod transfer;
 mod view;
@@ -30,6 +31,8 @@ use capture::{Sender, capture};
 use collision::Guarded;
 use laminar_state_db::Account;
 use observe::BlockContext;
+pub(crate) use precompiles::PrecompileOutputs;
+use precompiles::Precompiles;
 use revm::{
     Context, DatabaseRef, Journal, MainBuilder, MainnetEvm,
     context::{
@@ -38,10 +41,10 @@ use revm::{
     },
     context_interface::{Block, Cfg, ContextTr, JournalTr, Transaction},
     handler::{
-        EvmTr, EvmTrError, FrameResult, FrameTr, Handler, MainnetHandler, SYSTEM_ADDRESS, SystemCallTx,
-        instructions::InstructionProvider,
+        EthFrame, EvmTr, EvmTrError, FrameResult, FrameTr, Handler, MainnetHandler, SYSTEM_ADDRESS, SystemCallTx,
+        instructions::{EthInstructions, InstructionProvider},
     },
-    interpreter::interpreter_action::FrameInit,
+    interpreter::{interpreter::EthInterpreter, interpreter_action::FrameInit},
     primitives::hardfork::SpecId,
     state::EvmState,
 };
@@ -56,13 +59,16 @@ const SPARE_MAX: usize = 64;
 /// Room for slots from which on a simulation is too large to be kept; 96 bytes each.
 const SPARE_SLOTS_MAX: usize = 256;
 
-type Evm<'a, DB, TX> = MainnetEvm<BlockContext<'a, DB, TX>>;
+type Evm<'a, DB> =
+    revm::context::Evm<Around<'a, DB>, (), EthInstructions<EthInterpreter, Around<'a, DB>>, Precompiles<'a>, EthFrame>;
+/// What surrounds the transactions of a block.
+type Around<'a, DB> = BlockContext<'a, DB, &'a TxEnv>;
 type RunError = EVMError<ViewError, InvalidTransaction>;
 
 /// A revm instance for the transactions of one block, reused from run to run. Each worker owns one.
 pub(crate) struct Instance<'a, DB: DatabaseRef> {
     block: &'a PreparedBlock,
-    evm: Evm<'a, DB, &'a TxEnv>,
+    evm: Evm<'a, DB>,
     handler: DeferFee,
     /// Simulations that were merged: their memory serves the next runs, whichever worker made them.
     #[expect(clippy::vec_box, reason = "they come and go as boxes")]
@@ -76,13 +82,19 @@ impl<DB: DatabaseRef> std::fmt::Debug for Instance<'_, DB> {
 }
 
 impl<'a, DB: DatabaseRef> Instance<'a, DB> {
-    /// An instance over `parent` and what the block publishes in `memory`.
+    /// An instance over `parent` and what the block publishes in `memory`, with the block's `outputs` of precompiles.
     ///
     /// # Panics
     /// If the block has no transactions: there would be nothing to run.
-    pub(crate) fn new(block: &'a PreparedBlock, parent: &'a DB, memory: &'a MvMemory) -> Self {
+    pub(crate) fn new(
+        block: &'a PreparedBlock,
+        parent: &'a DB,
+        memory: &'a MvMemory,
+        outputs: &'a PrecompileOutputs,
+    ) -> Self {
         let first = block.txs.first().expect("an instance is made for a block with transactions");
-        let mut evm = context(block, StateView::new(parent, memory), first).build_mainnet();
+        let evm = context(block, StateView::new(parent, memory), first).build_mainnet();
+        let mut evm = evm.with_precompiles(Precompiles::new(block.cfg_env.spec, outputs));
         observe::install(&mut evm.instruction);
         install_net_gas_metering(&block.rules, &mut evm.instruction);
         Self { block, evm, handler: DeferFee::default(), spare: Vec::new() }
@@ -206,7 +218,7 @@ pub(crate) fn system_call<DB: DatabaseRef>(
     view.committed = Some(std::mem::take(state));
     // CONSENSUS: EIP-4788 and others give a system call 30 million gas; revm's own default has more, for a later fork.
     let tx = TxEnv { gas_limit: SYSTEM_CALL_GAS, ..TxEnv::new_system_tx(to, input) };
-    let mut evm: Evm<'_, DB, TxEnv> = context(block, view, tx).build_mainnet();
+    let mut evm: MainnetEvm<BlockContext<'_, DB, TxEnv>> = context(block, view, tx).build_mainnet();
     let outcome = MainnetHandler::<_, RunError, _>::default().run_system_call(&mut evm);
     let journal = &mut evm.ctx.journaled_state;
     *state = journal.database.committed.take().expect("a run keeps the committed prefix in its view");

@@ -6,7 +6,7 @@
 use crate::{
     effects::Attempt,
     error::ExecuteError,
-    execute::Instance,
+    execute::{Instance, PrecompileOutputs},
     merge::{Committer, Source, Surroundings},
     mv_memory::MvMemory,
 };
@@ -25,9 +25,9 @@ pub(crate) fn run_rest<DB: DatabaseRef>(
     if committer.next().as_usize() == around.block.txs.len() {
         return Ok(committer);
     }
-    let memory = MvMemory::new(0);
+    let (memory, outputs) = (MvMemory::new(0), PrecompileOutputs::default());
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        let mut instance = Instance::new(around.block, around.parent, &memory);
+        let mut instance = Instance::new(around.block, around.parent, &memory, &outputs);
         while committer.next().as_usize() < around.block.txs.len() && goes_on(committer.gas_used()) {
             committer.commit(&mut instance, around.block, None, Attempt::Refused, Source::Parent)?;
         }

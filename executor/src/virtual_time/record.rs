@@ -8,7 +8,7 @@ use crate::{
     effects::Attempt,
     env::PreparedBlock,
     error::ExecuteError,
-    execute::{Instance, TRANSFER_GAS},
+    execute::{Instance, PrecompileOutputs, TRANSFER_GAS},
     merge::{Committer, Invalid, Source, Surroundings, Taken},
     mv_memory::MvMemory,
     partition::{ConflictGraph, GraphBuilder},
@@ -57,11 +57,11 @@ fn one_pass<DB: DatabaseRef>(block: &Block, prepared: &PreparedBlock, parent: &D
     let start = Instant::now();
     let mut committer = Committer::new(around, rules.has_block_access_list(), Invalid::EndsBlock)?;
     system_calls::before_transactions(rules, block, &mut committer.before_transactions(around))?;
-    let memory = MvMemory::new(prepared.txs.len());
+    let (memory, outputs) = (MvMemory::new(prepared.txs.len()), PrecompileOutputs::default());
     let mut spent = nanos(start);
     let mut graph = GraphBuilder::default();
     let mut txs = Vec::with_capacity(prepared.txs.len());
-    let mut instance = (!prepared.txs.is_empty()).then(|| Instance::new(prepared, parent, &memory));
+    let mut instance = (!prepared.txs.is_empty()).then(|| Instance::new(prepared, parent, &memory, &outputs));
     for at in 0..prepared.txs.len() {
         let Some(instance) = &mut instance else { break };
         txs.push(one_tx(instance, prepared, &memory, &mut committer, &mut graph, TxIndex::from_usize(at))?);

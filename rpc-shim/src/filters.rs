@@ -46,6 +46,20 @@ struct Entry {
     asked: Instant,
 }
 
+/// How a client names a filter. What cannot be a name of ours names none: a client that asks another node than before must be told
+/// that there is no such filter, so that it makes a new one.
+#[derive(Clone, Copy, Debug, serde::Deserialize)]
+#[serde(from = "String")]
+pub(crate) struct FilterId(u64);
+
+impl From<String> for FilterId {
+    fn from(name: String) -> Self {
+        let digits = name.strip_prefix("0x").unwrap_or_default();
+        // Zero is never given.
+        Self(u64::from_str_radix(digits, 16).unwrap_or_default())
+    }
+}
+
 /// What a filter tells of.
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
@@ -79,16 +93,16 @@ impl Filters {
     }
 
     /// Forgets a filter; whether there was one.
-    pub(crate) fn uninstall(&self, id: U64) -> bool {
-        self.0.lock().by_id.remove(&id.to()).is_some()
+    pub(crate) fn uninstall(&self, id: FilterId) -> bool {
+        self.0.lock().by_id.remove(&id.0).is_some()
     }
 
     /// The query of a filter for logs.
     ///
     /// # Errors
     /// -32000 if there is no such filter.
-    pub(crate) fn query(&self, id: U64) -> Result<Filter, RpcError> {
-        match self.0.lock().by_id.get(&id.to()).map(|entry| &entry.kind) {
+    pub(crate) fn query(&self, id: FilterId) -> Result<Filter, RpcError> {
+        match self.0.lock().by_id.get(&id.0).map(|entry| &entry.kind) {
             Some(Kind::Logs(filter)) => Ok(Filter::clone(filter)),
             _ => Err(unknown()),
         }
@@ -98,10 +112,10 @@ impl Filters {
     ///
     /// # Errors
     /// -32000 if there is no such filter.
-    pub(crate) fn changes(&self, node: &Node, id: U64) -> Result<FilterChanges<RpcTransaction>, RpcError> {
+    pub(crate) fn changes(&self, node: &Node, id: FilterId) -> Result<FilterChanges<RpcTransaction>, RpcError> {
         let (kind, seen, arrived) = {
             let mut installed = self.0.lock();
-            let entry = installed.by_id.get_mut(&id.to()).filter(|entry| entry.asked.elapsed() < LIFE);
+            let entry = installed.by_id.get_mut(&id.0).filter(|entry| entry.asked.elapsed() < LIFE);
             let entry = entry.ok_or_else(unknown)?;
             entry.asked = Instant::now();
             let arrived = entry.arrivals.as_mut().map(drain).unwrap_or_default();

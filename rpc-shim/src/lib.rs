@@ -13,6 +13,7 @@
 //! | `convert` | between the wire's forms and ours |
 //! | `gas_oracle` | which tip to suggest |
 //! | `filters` | what happened since a client last asked |
+//! | `pending` | the block that would be next |
 //! | `api` | the JSON-RPC methods, one file a namespace |
 //! | `engine` | the Engine API's rules: payload to block, answer to status |
 //! | `server` | transports: HTTP and WebSocket, limits, tokens |
@@ -37,6 +38,8 @@ mod convert;
 mod gas_oracle;
 
 mod filters;
+
+mod pending;
 
 pub mod api;
 

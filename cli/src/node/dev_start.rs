@@ -1,7 +1,8 @@
 //! What a development chain starts with: accounts, forks, fees, time.
 //!
 //! Place in the flow: flags of `dev`, by the names that anvil gave them; they count where no `--chain` says otherwise.
-//! Invariant: the same flags are the same genesis, so that a folder can be opened again with them.
+//! Invariant: the same flags are the same genesis where a folder keeps the chain, so that it can be opened again with them. A chain in
+//! memory begins now, unless told otherwise.
 
 use alloy_genesis::Genesis;
 use alloy_primitives::U256;
@@ -33,7 +34,8 @@ pub(super) struct StartFlags {
     /// Base fee of the genesis in wei per gas; that of each block follows from the one before.
     #[arg(long = "block-base-fee-per-gas", visible_alias = "base-fee", value_name = "WEI", requires = "dev")]
     base_fee: Option<u64>,
-    /// Time of the genesis in seconds since 1970; the chain's time goes on from there [default: that of the system, from block 1 on].
+    /// Time of the genesis in seconds since 1970; the chain's time goes on from there [default: that of the system; with --datadir 0, and that of the system
+    /// from block 1 on].
     #[arg(long, value_name = "SECONDS", requires = "dev")]
     timestamp: Option<u64>,
 }
@@ -56,8 +58,8 @@ impl StartFlags {
         Keys::of_mnemonic(&self.mnemonic, self.accounts)
     }
 
-    /// Block 0 with what `keys` own.
-    pub(super) fn genesis(&self, keys: &Keys) -> Genesis {
+    /// Block 0 with what `keys` own; `now` is its time in seconds where no flag says one and the chain is not kept.
+    pub(super) fn genesis(&self, keys: &Keys, now: Option<u64>) -> Genesis {
         let balance_wei = U256::from(self.balance) * U256::from(ETHER_WEI);
         let mut genesis = dev::genesis(self.chain_id, keys.addresses(), balance_wei);
         let config = &mut genesis.config;
@@ -70,7 +72,7 @@ impl StartFlags {
             *time = time.filter(|_| fork <= self.hardfork);
         }
         genesis.base_fee_per_gas = self.base_fee.map(u128::from).or(genesis.base_fee_per_gas);
-        genesis.timestamp = self.timestamp.unwrap_or(genesis.timestamp);
+        genesis.timestamp = self.timestamp.or(now).unwrap_or(genesis.timestamp);
         genesis
     }
 

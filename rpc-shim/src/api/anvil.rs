@@ -6,7 +6,7 @@
 
 use super::{Args, Context, Deadline, eth_send::dev, eth_send::number, method};
 use crate::{
-    convert::{Quantity, StorageKey},
+    convert::Quantity,
     dev::{DevError, Edit, Mining},
     error::RpcError,
 };
@@ -82,8 +82,8 @@ fn register_edits(module: &mut RpcModule<Context>) -> Result<(), RegisterMethodE
         edit(context, address, Edit::Code(code))
     })?;
     change(module, &["anvil_setStorageAt", "hardhat_setStorageAt", "evm_setAccountStorageAt"], |context, args, _| {
-        let (address, slot, value) = args.read::<(Address, StorageKey, B256)>()?;
-        edit(context, address, Edit::Slot(slot.slot, value.into()))
+        let (address, slot, value) = args.read::<(Address, Quantity, B256)>()?;
+        edit(context, address, Edit::Slot(slot.0, value.into()))
     })?;
     change(module, &["evm_snapshot", "anvil_snapshot"], |context, args, _| {
         args.read::<()>()?;
@@ -111,12 +111,19 @@ fn register_edits(module: &mut RpcModule<Context>) -> Result<(), RegisterMethodE
 }
 
 fn register_mining(module: &mut RpcModule<Context>) -> Result<(), RegisterMethodError> {
-    change(module, &["anvil_mine", "hardhat_mine"], |context, args, deadline| {
+    change(module, &["anvil_mine"], |context, args, _| {
         let (blocks, seconds) = args.read::<(Option<Quantity>, Option<Quantity>)>()?;
-        mine(context, number(blocks).unwrap_or(1), number(seconds), deadline)
+        let seconds = number(seconds);
+        mine(context, number(blocks).unwrap_or(1), |_| seconds)
     })?;
-    change(module, &["evm_mine"], |context, args, deadline| {
-        mine_as_told(context, args, deadline)?;
+    change(module, &["hardhat_mine"], |context, args, _| {
+        let (blocks, seconds) = args.read::<(Option<Quantity>, Option<Quantity>)>()?;
+        // The interval is one between the new blocks.
+        let seconds = number(seconds);
+        mine(context, number(blocks).unwrap_or(1), |block| seconds.filter(|_| block > 0))
+    })?;
+    change(module, &["evm_mine"], |context, args, _| {
+        mine_as_told(context, args)?;
         Ok("0x0")
     })?;
     quick(module, &["anvil_getAutomine", "hardhat_getAutomine"], |context, args| {
@@ -165,7 +172,7 @@ fn register_mining(module: &mut RpcModule<Context>) -> Result<(), RegisterMethod
 }
 
 /// Mines what the parameters of `evm_mine` say; how many blocks.
-pub(super) fn mine_as_told(context: &Context, args: Args<'_>, deadline: Deadline) -> Result<u64, RpcError> {
+pub(super) fn mine_as_told(context: &Context, args: Args<'_>) -> Result<u64, RpcError> {
     let (options,) = args.read::<(Option<MineOptions>,)>()?;
     let (timestamp, blocks) = match options {
         None => (None, 1),
@@ -175,18 +182,19 @@ pub(super) fn mine_as_told(context: &Context, args: Args<'_>, deadline: Deadline
     if let Some(timestamp) = timestamp {
         dev(context)?.set_next_timestamp(timestamp)?;
     }
-    mine(context, blocks, None, deadline)?;
+    mine(context, blocks, |_| None)?;
     Ok(blocks)
 }
 
-fn mine(context: &Context, blocks: u64, seconds: Option<u64>, deadline: Deadline) -> Result<(), RpcError> {
+/// Mines blocks, each so many seconds after the one before it if `seconds` says. It takes its time: blocks that were asked for are not
+/// given up half way.
+fn mine(context: &Context, blocks: u64, seconds: impl Fn(u64) -> Option<u64>) -> Result<(), RpcError> {
     if blocks > BLOCKS_MAX {
         return Err(RpcError::params(format_args!("at most {BLOCKS_MAX} blocks are mined at once")));
     }
     let dev = dev(context)?;
     for block in 0..blocks {
-        deadline.check()?;
-        dev.mine_after(seconds.filter(|_| block > 0))?;
+        dev.mine_after(seconds(block))?;
     }
     Ok(())
 }

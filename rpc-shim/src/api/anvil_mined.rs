@@ -29,7 +29,7 @@ pub(crate) fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMe
 }
 
 fn mine_detailed(context: &Context, args: Args<'_>, deadline: Deadline) -> Result<Vec<Value>, RpcError> {
-    let mined = mine_as_told(context, args, deadline)?;
+    let mined = mine_as_told(context, args)?;
     let head = context.node.head().header.number;
     let numbers = head.saturating_sub(mined) + 1..=head;
     let records = numbers.filter_map(|number| context.node.block_by_number(number));

@@ -1,8 +1,8 @@
 //! `anvil_dumpState` and `anvil_loadState`: the accounts of a development chain as bytes, and back.
 //!
 //! Place in the flow: registered only on a development chain; loading is a series of edits.
-//! Invariant: the form is anvil's, JSON under gzip. A dump has the accounts and the block after which they are; it has no blocks, and
-//! those of a dump by anvil are not loaded: the accounts are put over the state after the head.
+//! Invariant: the form is anvil's, JSON under gzip. A dump has the accounts and no blocks, and anvil loads it; the blocks
+//! of a dump by anvil are not loaded: the accounts are put over the state after the head.
 
 use super::{Args, Context, Deadline, eth_send::dev, method};
 use crate::{
@@ -10,8 +10,7 @@ use crate::{
     error::RpcError,
     node::Node,
 };
-use alloy_eips::BlockId;
-use alloy_primitives::{Address, B256, Bytes, U64, U256};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use jsonrpsee::{RpcModule, core::RegisterMethodError};
 use revm::database_interface::DatabaseRef;
@@ -39,28 +38,15 @@ pub(crate) fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMe
 /// What a dump holds; what else anvil writes is left alone.
 #[derive(Debug, Serialize, Deserialize)]
 struct Dump {
-    #[serde(default)]
-    block: Option<BlockPlace>,
+    /// The block after which the accounts are: none, since anvil would look for it among `blocks`.
+    #[serde(default, skip_deserializing)]
+    block: (),
     accounts: BTreeMap<Address, DumpedAccount>,
-    #[serde(default)]
-    best_block_number: Option<U64>,
     /// Blocks and transactions, which anvil expects to be there.
     #[serde(default, skip_deserializing)]
     blocks: [(); 0],
     #[serde(default, skip_deserializing)]
     transactions: [(); 0],
-}
-
-/// The environment of the block after which the accounts are.
-#[derive(Debug, Serialize, Deserialize)]
-struct BlockPlace {
-    number: U256,
-    beneficiary: Address,
-    timestamp: U256,
-    gas_limit: u64,
-    basefee: u64,
-    difficulty: U256,
-    prevrandao: Option<B256>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -93,8 +79,7 @@ fn load(context: &Context, args: Args<'_>, deadline: Deadline) -> Result<bool, R
 /// # Errors
 /// The state cannot be read, or not in time.
 pub fn dump_state(node: &Node, deadline: Deadline) -> Result<Vec<u8>, RpcError> {
-    let head = node.head();
-    let state = node.state_at(BlockId::hash(head.hash()))?;
+    let state = node.state_of(&node.head().hash())?;
     let mut accounts = BTreeMap::new();
     for address in state.addresses()? {
         deadline.check()?;
@@ -104,18 +89,7 @@ pub fn dump_state(node: &Node, deadline: Deadline) -> Result<Vec<u8>, RpcError> 
         let storage = slots.into_iter().map(|(slot, value)| (slot.into(), value.into())).collect();
         accounts.insert(address, DumpedAccount { nonce: account.nonce, balance: account.balance, code, storage });
     }
-    let header = &head.header;
-    let place = BlockPlace {
-        number: U256::from(header.number),
-        beneficiary: header.beneficiary,
-        timestamp: U256::from(header.timestamp),
-        gas_limit: header.gas_limit,
-        basefee: header.base_fee_per_gas.unwrap_or_default(),
-        difficulty: header.difficulty,
-        prevrandao: Some(header.mix_hash),
-    };
-    let best_block_number = Some(U64::from(header.number));
-    let dump = Dump { block: Some(place), accounts, best_block_number, blocks: [], transactions: [] };
+    let dump = Dump { block: (), accounts, blocks: [], transactions: [] };
     serde_json::to_vec(&dump).map_err(|error| RpcError::internal(&error))
 }
 

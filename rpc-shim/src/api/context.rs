@@ -11,9 +11,11 @@ use crate::{
     error::{Code, RpcError},
     filters::Filters,
     gas_oracle::GasOracle,
-    node::Node,
+    node::{BlockRecord, Node, StateView},
+    pending::{Pending, PendingBlock},
     pool::{Pool, Settings},
 };
+use alloy_eips::BlockId;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -33,6 +35,7 @@ pub struct Context {
     pub limits: Arc<Limits>,
     pub(crate) gas_oracle: Arc<GasOracle>,
     pub(crate) filters: Arc<Filters>,
+    pending: Arc<Pending>,
     readers: Arc<Workers>,
     writers: Arc<Workers>,
 }
@@ -127,8 +130,8 @@ impl Context {
         let (readers, writers) = (workers(limits.heavy_max), workers(limits.heavy_max / 2));
         let head = node.pool_head().expect("a node keeps the state of its head");
         let pool = Arc::new(Pool::new(Settings::default(), head));
-        let (gas_oracle, filters) = (Arc::default(), Arc::default());
-        Self { node, pool, dev: None, limits: Arc::new(limits), gas_oracle, filters, readers, writers }
+        let (gas_oracle, filters, pending) = (Arc::default(), Arc::default(), Arc::default());
+        Self { node, pool, dev: None, limits: Arc::new(limits), gas_oracle, filters, pending, readers, writers }
     }
 
     /// The same with a pool that others know too.
@@ -149,6 +152,31 @@ impl Context {
     #[must_use]
     pub fn with_dev(self, dev: Arc<Dev>) -> Self {
         Self { pool: Arc::clone(dev.pool()), dev: Some(dev), ..self }
+    }
+
+    /// The block that would be next if it were made now. Builds it if it has to: not for the thread of a connection.
+    ///
+    /// # Errors
+    /// It cannot be built.
+    pub(crate) fn pending_block(&self) -> Result<PendingBlock, RpcError> {
+        self.pending.block(&self.node, &self.pool, self.dev.as_deref())
+    }
+
+    /// The block of an id; `pending` is the one that would be next.
+    ///
+    /// # Errors
+    /// The pending block cannot be built.
+    pub(crate) fn block(&self, id: BlockId) -> Result<Option<Arc<BlockRecord>>, RpcError> {
+        if id.is_pending() { Ok(Some(self.pending_block()?.record)) } else { Ok(self.node.block(id)) }
+    }
+
+    /// The state after the block of an id, `pending` among them; the latest where none is named.
+    ///
+    /// # Errors
+    /// Those of [`Node::state_at`]; the pending block cannot be built.
+    pub(crate) fn state_at(&self, id: Option<BlockId>) -> Result<StateView, RpcError> {
+        let id = id.unwrap_or_default();
+        if id.is_pending() { Ok(self.pending_block()?.view) } else { self.node.state_at(id) }
     }
 
     /// Runs `work` on a thread for heavy calls once one is free.

@@ -22,32 +22,32 @@ pub(crate) fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMe
     method::quick(module, "eth_blockNumber", block_number)?;
     method::quick(module, "eth_syncing", |_, args| args.read::<()>().map(|()| false))?;
     method::quick(module, "eth_getBlockByHash", block_by_hash)?;
-    method::quick(module, "eth_getBlockByNumber", block_by_number)?;
+    method::unless_pending(module, "eth_getBlockByNumber", block_by_number)?;
     method::quick(module, "eth_getHeaderByHash", header_by_hash)?;
-    method::quick(module, "eth_getHeaderByNumber", header_by_number)?;
+    method::unless_pending(module, "eth_getHeaderByNumber", header_by_number)?;
     method::quick(module, "eth_getBlockTransactionCountByHash", |context, args| {
         Ok(by_hash(context, args)?.map(|block| U64::from(block.body.transactions.len())))
     })?;
-    method::quick(module, "eth_getBlockTransactionCountByNumber", |context, args| {
+    method::unless_pending(module, "eth_getBlockTransactionCountByNumber", |context, args| {
         Ok(by_number(context, args)?.map(|block| U64::from(block.body.transactions.len())))
     })?;
     method::quick(module, "eth_getUncleCountByBlockHash", |context, args| {
         Ok(by_hash(context, args)?.map(|block| U64::from(block.body.ommers.len())))
     })?;
-    method::quick(module, "eth_getUncleCountByBlockNumber", |context, args| {
+    method::unless_pending(module, "eth_getUncleCountByBlockNumber", |context, args| {
         Ok(by_number(context, args)?.map(|block| U64::from(block.body.ommers.len())))
     })?;
     method::quick(module, "eth_getUncleByBlockHashAndIndex", uncle_by_hash)?;
-    method::quick(module, "eth_getUncleByBlockNumberAndIndex", uncle_by_number)?;
+    method::unless_pending(module, "eth_getUncleByBlockNumberAndIndex", uncle_by_number)?;
     method::quick(module, "eth_getTransactionByHash", transaction_by_hash)?;
     method::quick(module, "eth_getTransactionByBlockHashAndIndex", transaction_by_block_hash)?;
-    method::quick(module, "eth_getTransactionByBlockNumberAndIndex", transaction_by_block_number)?;
+    method::unless_pending(module, "eth_getTransactionByBlockNumberAndIndex", transaction_by_block_number)?;
     method::quick(module, "eth_getRawTransactionByHash", raw_transaction)?;
     method::quick(module, "eth_getRawTransactionByBlockHashAndIndex", |context, args| {
         let (hash, index) = args.read::<(B256, U64)>()?;
         Ok(context.node.block_by_hash(&hash).and_then(|record| raw(&record, position(index))))
     })?;
-    method::quick(module, "eth_getRawTransactionByBlockNumberAndIndex", |context, args| {
+    method::unless_pending(module, "eth_getRawTransactionByBlockNumberAndIndex", |context, args| {
         let (number, index) = args.read::<(BlockNumberOrTag, U64)>()?;
         Ok(find(context, number.into())?.and_then(|record| raw(&record, position(index))))
     })?;
@@ -63,7 +63,7 @@ pub(super) type Found = Option<Arc<BlockRecord>>;
 
 /// The block of an id; none is an error only where geth makes it one.
 pub(super) fn find(context: &Context, id: BlockId) -> Result<Found, RpcError> {
-    let block = context.node.block(id);
+    let block = context.block(id)?;
     match id {
         BlockId::Number(BlockNumberOrTag::Safe | BlockNumberOrTag::Finalized) if block.is_none() => {
             Err(context.node.no_block(id))

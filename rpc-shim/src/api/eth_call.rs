@@ -1,17 +1,18 @@
 //! `eth_`: calls on the state of a block.
 //!
 //! Place in the flow: one namespace of several with this prefix; reads parameters, everything else is [`crate::call`]'s.
-//! Invariant: a call on `pending` sees the next block's environment on the state of the head.
+//! Invariant: a call on `pending` sees the block that would be next, and the state after its transactions.
 
 use super::{Args, Context, Deadline, method};
 use crate::{
     call::{self, Base, Call, CallError, CallLimits, CallState, header_after},
     error::RpcError,
     node::StateView,
+    pending::PendingBlock,
     trace::{self, TraceSource},
 };
 use alloy_consensus::Header;
-use alloy_eips::{BlockId, BlockNumberOrTag, eip2930::AccessList};
+use alloy_eips::{BlockId, eip2930::AccessList};
 use alloy_primitives::{Bytes, U64};
 use alloy_rpc_types_eth::{
     Block, BlockOverrides, Bundle, EthCallResponse, StateContext, TransactionRequest,
@@ -41,12 +42,13 @@ pub(super) fn limits(context: &Context, deadline: Deadline) -> CallLimits {
 
 /// The header that a call at `block` sees, and the state that it runs on.
 pub(super) fn place(context: &Context, block: BlockId) -> Result<(Header, StateView), RpcError> {
+    if block.is_pending() {
+        let PendingBlock { record, view } = context.pending_block()?;
+        return Ok((record.header.inner().clone(), view));
+    }
     let record = context.node.block(block).ok_or_else(|| context.node.no_block(block))?;
     let view = context.node.state_of(&record.hash())?;
-    let is_pending = block == BlockId::Number(BlockNumberOrTag::Pending);
-    let header = record.header.inner();
-    let header = if is_pending { header_after(context.node.spec(), header) } else { header.clone() };
-    Ok((header, view))
+    Ok((record.header.inner().clone(), view))
 }
 
 /// Request, block, and what the caller pretends.

@@ -9,16 +9,18 @@ use crate::{
     convert::RpcTransaction,
     error::RpcError,
 };
-use alloy_consensus::{SignableTransaction, TxEip4844Variant, TypedTransaction, transaction::Recovered};
+use alloy_consensus::{Header, SignableTransaction, TxEip4844Variant, TypedTransaction, transaction::Recovered};
 use alloy_eips::{BlockId, eip2718::Encodable2718, eip7594::BlobTransactionSidecarVariant};
 use alloy_primitives::{Address, B256, Bytes, Signature, TxKind, U256};
 use alloy_rpc_types_eth::{FillTransaction, TransactionRequest};
 use jsonrpsee::{RpcModule, core::RegisterMethodError};
-use laminar_executor::{Transaction, chain_spec::Fork, env::cfg_env};
-use revm::context_interface::Cfg;
+use laminar_executor::{Transaction, chain_spec::Fork};
 
 /// What a transaction pays above the base fee if it does not say, in wei per gas.
 const TIP_WEI: u128 = 1_000_000_000;
+
+/// Transactions in the pool that are executed before each estimate.
+const WAITING_FEW: usize = 64;
 
 pub(crate) fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMethodError> {
     method::heavy(module, "eth_fillTransaction", fill_transaction)
@@ -97,6 +99,11 @@ pub(super) fn fill(
     mut request: TransactionRequest,
     deadline: Deadline,
 ) -> Result<(Address, TypedTransaction), RpcError> {
+    if request.input.unique_input().is_err() {
+        let what =
+            "both \"data\" and \"input\" are set and not equal. Please use \"input\" to pass transaction call data";
+        return Err(RpcError::server(what));
+    }
     let head = context.pool.head();
     let own = || context.dev.as_ref().and_then(|dev| dev.keys().addresses().next());
     let from = *request.from.get_or_insert_with(|| own().unwrap_or_default());
@@ -115,11 +122,7 @@ pub(super) fn fill(
     }
     request.chain_id = Some(head.rules.chain_id);
     if request.gas.is_none() {
-        request.gas = Some(match context.pool.status() {
-            (0, _) => estimate(context, &request, deadline)?,
-            // What it needs hangs on what is mined before it, so it gets the most that a transaction may use.
-            _ => head.gas_limit.min(cfg_env(&head.rules).tx_gas_limit_cap()),
-        });
+        request.gas = Some(estimate(context, &request, deadline)?);
     }
     if request.gas_price.is_none() && head.rules.is_active(Fork::London) {
         let tip =
@@ -136,11 +139,23 @@ pub(super) fn fill(
     Ok((from, unsigned))
 }
 
-/// The gas that a request needs in the next block.
+/// The gas that a request needs in the next block, after what the pool has. Where that is much, the head says enough for most, and
+/// only what fails there is tried after all of it.
 fn estimate(context: &Context, request: &TransactionRequest, deadline: Deadline) -> Result<u64, RpcError> {
-    let (header, view) = eth_call::place(context, BlockId::pending())?;
     let limits = eth_call::limits(context, deadline);
     let spec = context.node.spec();
-    let call = Call { spec, header: &header, request, state_overrides: None, block_overrides: None, limits };
-    Ok(call::estimate_gas(&call, view)?)
+    let estimate_on = |header: &Header, view| {
+        let call = Call { spec, header, request, state_overrides: None, block_overrides: None, limits };
+        Ok(call::estimate_gas(&call, view)?)
+    };
+    let waiting = context.pool.status().0;
+    if waiting == 0 || waiting > WAITING_FEW {
+        let (head, view) = eth_call::place(context, BlockId::latest())?;
+        let gas = estimate_on(&call::header_after(spec, &head), view);
+        if gas.is_ok() || waiting == 0 {
+            return gas;
+        }
+    }
+    let (header, view) = eth_call::place(context, BlockId::pending())?;
+    estimate_on(&header, view)
 }

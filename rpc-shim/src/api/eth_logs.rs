@@ -7,7 +7,7 @@ use super::{Args, Context, Deadline, method};
 use crate::{
     convert::{self, Detail, RpcTransaction},
     error::RpcError,
-    filters::{Kind, matching},
+    filters::{FilterId, Kind, matching},
     node::HeadChange,
     pool::PoolEvent,
 };
@@ -43,18 +43,18 @@ pub(crate) fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMe
         context.filters.install(&context.node, &context.pool, kind)
     })?;
     method::quick(module, "eth_uninstallFilter", |context, args| {
-        args.read::<(U64,)>().map(|(id,)| context.filters.uninstall(id))
+        args.read::<(FilterId,)>().map(|(id,)| context.filters.uninstall(id))
     })?;
     method::heavy(
         module,
         "eth_getFilterChanges",
         |context, args, _| -> Result<FilterChanges<RpcTransaction>, RpcError> {
-            let (id,) = args.read::<(U64,)>()?;
+            let (id,) = args.read::<(FilterId,)>()?;
             context.filters.changes(&context.node, id)
         },
     )?;
     method::heavy(module, "eth_getFilterLogs", |context, args, deadline| {
-        let (id,) = args.read::<(U64,)>()?;
+        let (id,) = args.read::<(FilterId,)>()?;
         query(context, &context.filters.query(id)?, deadline)
     })?;
     module.register_subscription(
@@ -74,6 +74,9 @@ fn logs(context: &Context, args: Args<'_>, deadline: Deadline) -> Result<Vec<Log
 fn new_filter(context: &Context, args: Args<'_>) -> Result<U64, RpcError> {
     let (filter,) = args.read::<(Filter,)>()?;
     check_alternatives(&filter)?;
+    if filter.get_from_block().zip(filter.get_to_block()).is_some_and(|(from, to)| from > to) {
+        return Err(RpcError::params("invalid block range params"));
+    }
     context.filters.install(&context.node, &context.pool, Kind::Logs(Box::new(filter)))
 }
 

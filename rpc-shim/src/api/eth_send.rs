@@ -39,14 +39,13 @@ pub(crate) fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMe
 /// The methods that need the accounts of a development chain.
 pub(crate) fn register_dev(module: &mut RpcModule<Context>) -> Result<(), RegisterMethodError> {
     method::quick(module, "eth_requestAccounts", accounts)?;
-    method::change(module, "eth_sendTransaction", |context, args, deadline| {
-        let (request,) = args.read::<(TransactionRequest,)>()?;
-        send(context, request, deadline, Signer::Own)
-    })?;
-    method::change(module, "eth_sendUnsignedTransaction", |context, args, deadline| {
-        let (request,) = args.read::<(TransactionRequest,)>()?;
-        send(context, request, deadline, Signer::Nobody)
-    })
+    for (name, signer) in [("eth_sendTransaction", Signer::Own), ("eth_sendUnsignedTransaction", Signer::Nobody)] {
+        module.register_async_method(name, move |params, context, _| async move {
+            let (request,) = Args::new(&params).read::<(TransactionRequest,)>()?;
+            send(&context, request, signer).await.map_err(ErrorObjectOwned::from)
+        })?;
+    }
+    Ok(())
 }
 
 /// Who must have signed.
@@ -70,19 +69,25 @@ impl From<PoolError> for RpcError {
     }
 }
 
-/// Adds the bytes of a signed transaction; its hash. Proofs of blobs are checked on a blocking thread.
+/// Adds the bytes of a signed transaction; its hash, as [`Dev::settled`] gives it on a development chain. Proofs of blobs are
+/// checked on a blocking thread.
 pub(super) async fn add_raw(context: &Context, raw: Bytes) -> Result<B256, RpcError> {
-    if raw.first() == Some(&BLOB_TYPE) {
-        return context.run_heavy(Work::Write, move |context, _| send_raw(context, &raw)).await;
-    }
-    send_raw(context, &raw)
+    let is_blob = raw.first() == Some(&BLOB_TYPE);
+    let Some(dev) = &context.dev else {
+        let add = move |context: &Context| Ok(context.pool.add_raw(&raw, Origin::Local)?);
+        return on_fit_thread(context, is_blob, add).await;
+    };
+    let chain = Arc::clone(dev);
+    let sent = on_fit_thread(context, is_blob, move |_| Ok(chain.send_raw(&raw)?)).await?;
+    Ok(dev.settled(sent).await)
 }
 
-fn send_raw(context: &Context, raw: &[u8]) -> Result<B256, RpcError> {
-    Ok(match &context.dev {
-        Some(dev) => dev.send_raw(raw)?,
-        None => context.pool.add_raw(raw, Origin::Local)?,
-    })
+async fn on_fit_thread<T: Send + 'static>(
+    context: &Context,
+    is_long: bool,
+    work: impl FnOnce(&Context) -> Result<T, RpcError> + Send + 'static,
+) -> Result<T, RpcError> {
+    if is_long { context.run_heavy(Work::Write, move |context, _| work(context)).await } else { work(context) }
 }
 
 fn accounts(context: &Context, args: Args<'_>) -> Result<Vec<Address>, RpcError> {
@@ -90,15 +95,14 @@ fn accounts(context: &Context, args: Args<'_>) -> Result<Vec<Address>, RpcError>
     Ok(context.dev.iter().flat_map(|dev| dev.keys().addresses()).collect())
 }
 
-/// Completes, signs and adds a request; its hash.
-pub(super) fn send(
-    context: &Context,
-    request: TransactionRequest,
-    deadline: Deadline,
-    signer: Signer,
-) -> Result<B256, RpcError> {
-    let pooled = pooled(context, request, deadline, signer)?;
-    Ok(dev(context)?.send(pooled)?)
+/// Completes, signs and adds a request; its hash, as [`Dev::settled`] gives it.
+pub(super) async fn send(context: &Context, request: TransactionRequest, signer: Signer) -> Result<B256, RpcError> {
+    let add = move |context: &Context, deadline| {
+        let pooled = pooled(context, request, deadline, signer)?;
+        Ok(dev(context)?.send(pooled)?)
+    };
+    let sent = context.run_heavy(Work::Write, add).await?;
+    Ok(dev(context)?.settled(sent).await)
 }
 
 /// Completes and signs a request, for the pool or for a block of its own.

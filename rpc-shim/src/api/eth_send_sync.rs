@@ -5,7 +5,7 @@
 //! is still waiting.
 
 use super::{
-    Args, Context, Work, eth_blocks,
+    Args, Context, eth_blocks,
     eth_send::{self, Signer},
 };
 use crate::{
@@ -40,8 +40,7 @@ pub(crate) fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMe
 pub(crate) fn register_dev(module: &mut RpcModule<Context>) -> Result<(), RegisterMethodError> {
     module.register_async_method("eth_sendTransactionSync", |params, context, _| async move {
         let (request, wait) = read::<TransactionRequest>(&params)?;
-        let send = context
-            .run_heavy(Work::Write, move |context, deadline| eth_send::send(context, request, deadline, Signer::Own));
+        let send = eth_send::send(&context, request, Signer::Own);
         wait_for(&context, wait, send).await.map_err(ErrorObjectOwned::from)
     })?;
     Ok(())

@@ -1,6 +1,8 @@
 //! `eth_`: accounts, code and storage after a block.
 //!
 //! Place in the flow: one namespace of several with this prefix; answers from snapshots of the state.
+//! Invariant: `pending` is the state after the transactions that would be in the next block; proofs are of blocks that exist, where
+//! `pending` is the head.
 
 use super::{Args, Context, Deadline, method};
 use crate::{
@@ -22,19 +24,19 @@ use std::{collections::BTreeMap, sync::Arc};
 const SLOTS_MAX: usize = 1024;
 
 pub(crate) fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMethodError> {
-    method::quick(module, "eth_getBalance", balance)?;
+    method::unless_pending(module, "eth_getBalance", balance)?;
     method::quick(module, "eth_getTransactionCount", transaction_count)?;
-    method::quick(module, "eth_getCode", code)?;
-    method::quick(module, "eth_getStorageAt", storage_at)?;
+    method::unless_pending(module, "eth_getCode", code)?;
+    method::unless_pending(module, "eth_getStorageAt", storage_at)?;
     method::heavy(module, "eth_getStorageValues", storage_values)?;
-    method::quick(module, "eth_getAccountInfo", account_info)?;
+    method::unless_pending(module, "eth_getAccountInfo", account_info)?;
     method::heavy(module, "eth_getAccount", trie_account)?;
     method::heavy(module, "eth_getTransactionBySenderAndNonce", transaction_by_sender_and_nonce)?;
     method::heavy(module, "eth_getProof", proof)
 }
 
 fn account(context: &Context, address: Address, block: Option<BlockId>) -> Result<Account, RpcError> {
-    let state = context.node.state_at(block.unwrap_or_default())?;
+    let state = context.state_at(block)?;
     Ok(state.account(&address)?.unwrap_or_default())
 }
 
@@ -47,13 +49,13 @@ fn transaction_count(context: &Context, args: Args<'_>) -> Result<U64, RpcError>
     let (address, block) = args.read::<(Address, Option<BlockId>)>()?;
     // What waits in the pool counts as if it were in the next block.
     let pooled = if block == Some(BlockId::pending()) { context.pool.next_nonce(&address) } else { None };
-    let nonce = account(context, address, block)?.nonce;
+    let nonce = context.node.state_at(block.unwrap_or_default())?.account(&address)?.unwrap_or_default().nonce;
     Ok(U64::from(pooled.map_or(nonce, |pooled| pooled.max(nonce))))
 }
 
 fn code(context: &Context, args: Args<'_>) -> Result<Bytes, RpcError> {
     let (address, block) = args.read::<(Address, Option<BlockId>)>()?;
-    let state = context.node.state_at(block.unwrap_or_default())?;
+    let state = context.state_at(block)?;
     match state.account(&address)? {
         Some(account) if account.has_code() => Ok(state.code(&account.code_hash)?.original_bytes()),
         _ => Ok(Bytes::new()),
@@ -62,7 +64,7 @@ fn code(context: &Context, args: Args<'_>) -> Result<Bytes, RpcError> {
 
 fn storage_at(context: &Context, args: Args<'_>) -> Result<B256, RpcError> {
     let (address, key, block) = args.read::<(Address, StorageKey, Option<BlockId>)>()?;
-    let state = context.node.state_at(block.unwrap_or_default())?;
+    let state = context.state_at(block)?;
     Ok(state.slot(&address, key.slot)?.into())
 }
 
@@ -78,7 +80,7 @@ fn storage_values(context: &Context, args: Args<'_>, deadline: Deadline) -> Resu
         }
         _ => {}
     }
-    let state = context.node.state_at(block.unwrap_or_default())?;
+    let state = context.state_at(block)?;
     let read = |(address, slots): (Address, Vec<B256>)| {
         deadline.check()?;
         let values = slots.into_iter().map(|slot| Ok(state.slot(&address, slot.into())?.into()));
@@ -90,7 +92,7 @@ fn storage_values(context: &Context, args: Args<'_>, deadline: Deadline) -> Resu
 /// Balance, nonce and code at once, which saves forking clients two calls.
 fn account_info(context: &Context, args: Args<'_>) -> Result<AccountInfo, RpcError> {
     let (address, block) = args.read::<(Address, Option<BlockId>)>()?;
-    let state = context.node.state_at(block.unwrap_or_default())?;
+    let state = context.state_at(block)?;
     let account = state.account(&address)?.unwrap_or_default();
     let code = state.code(&account.code_hash)?.original_bytes();
     Ok(AccountInfo { balance: account.balance, nonce: account.nonce, code })

@@ -9,6 +9,9 @@ use jsonrpsee::{RpcModule, core::RegisterMethodError, types::ErrorObjectOwned};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
+/// How parameters name the pending block.
+const PENDING: &str = "\"pending\"";
+
 /// Registers a method that answers at once, on the thread of the connection.
 pub(crate) fn quick<R: Serialize + Clone + 'static>(
     module: &mut RpcModule<Context>,
@@ -17,6 +20,23 @@ pub(crate) fn quick<R: Serialize + Clone + 'static>(
 ) -> Result<(), RegisterMethodError> {
     module.register_method(name, move |params, context, _| -> Result<R, ErrorObjectOwned> {
         Ok(method(context, Args::new(&params))?)
+    })?;
+    Ok(())
+}
+
+/// As [`quick`], for a method that may be asked about the pending block: that one has to be built, on a blocking thread.
+pub(crate) fn unless_pending<R: Serialize + Clone + Send + 'static>(
+    module: &mut RpcModule<Context>,
+    name: &'static str,
+    method: impl for<'a> Fn(&'a Context, Args<'a>) -> Result<R, RpcError> + Copy + Send + Sync + 'static,
+) -> Result<(), RegisterMethodError> {
+    module.register_async_method(name, move |params, context, _| async move {
+        let answer = if params.as_str().is_some_and(|text| text.contains(PENDING)) {
+            context.run_heavy(Work::Read, move |context, _| method(context, Args::new(&params))).await
+        } else {
+            method(&context, Args::new(&params))
+        };
+        answer.map_err(ErrorObjectOwned::from)
     })?;
     Ok(())
 }

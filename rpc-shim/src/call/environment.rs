@@ -18,7 +18,7 @@ use revm::{
 };
 
 /// Slot time of the beacon chain, in seconds.
-const SLOT_SECONDS: u64 = 12;
+pub const SLOT_SECONDS: u64 = 12;
 
 /// What a call sees of its block, and the rules.
 #[derive(Clone, Debug)]
@@ -76,12 +76,13 @@ impl Environment {
     }
 
     /// Lets a call that offers no fee run as if nothing had to be paid: as in geth, the base fee is then zero also for those who
-    /// ask for it.
+    /// ask for it, and so is that of blobs where the call has some.
     pub fn waive_fees(&mut self, tx: &TxEnv) {
         if tx.gas_price == 0 {
             self.block.basefee = 0;
         }
-        if tx.max_fee_per_blob_gas == 0
+        if !tx.blob_hashes.is_empty()
+            && tx.max_fee_per_blob_gas == 0
             && let Some(price) = &mut self.block.blob_excess_gas_and_price
         {
             price.blob_gasprice = 0;

@@ -33,7 +33,7 @@ pub(crate) mod system;
 
 pub use access_list::{AccessListOutcome, create_access_list};
 pub use deadline::Deadline;
-pub use environment::{Environment, header_after};
+pub use environment::{Environment, SLOT_SECONDS, header_after};
 pub use error::{CallError, Invalid, InvalidKind, Sequence, halt_reason};
 pub use estimate::estimate_gas;
 pub use execute::{Call, call, call_on};

@@ -53,9 +53,9 @@ impl Clock {
     /// Fixes the timestamp of the next block.
     ///
     /// # Errors
-    /// The parent's timestamp, if it is not before.
+    /// The parent's timestamp, if that is later.
     pub(super) fn set_next(&mut self, timestamp: u64, parent: u64) -> Result<(), u64> {
-        if timestamp <= parent {
+        if timestamp < parent {
             return Err(parent);
         }
         self.next = Some(timestamp);
@@ -91,7 +91,8 @@ mod tests {
     #[test]
     fn a_fixed_timestamp_counts_once_and_time_goes_on_from_it() {
         let mut clock = Clock::default();
-        assert_eq!(clock.set_next(50, 50), Err(50));
+        assert_eq!(clock.set_next(49, 50), Err(50));
+        clock.set_next(50, 50).unwrap();
         clock.set_next(5_000, 50).unwrap();
         assert_eq!(clock.peek(100, 50), 5_000);
         clock.mined(100, 5_000);

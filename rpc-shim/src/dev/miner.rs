@@ -2,12 +2,12 @@
 //!
 //! Place in the flow: a thread of its own, started once; it looks at the mode each time it wakes.
 //! Invariant: a signal that comes while a block is mined is not lost, so no transaction stays behind; transactions that arrive
-//! meanwhile go into one block together. The thread ends when the chain it serves is dropped.
+//! meanwhile go into one block together, those of a client that waits for each answer into one each. The thread ends when the chain
+//! it serves is dropped.
 
 use super::{Dev, DevError};
 use crate::pool::{Origin, PoolError, Pooled};
 use alloy_primitives::B256;
-use parking_lot::{Condvar, Mutex};
 use std::{
     sync::{Arc, Weak},
     thread,
@@ -21,6 +21,9 @@ const INTERVAL_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// How long it waits after a block could not be made.
 const RETRY: Duration = Duration::from_millis(200);
 
+/// How long whoever sent a transaction waits for its block: the next thing it asks for is the receipt.
+const TURN_MAX: Duration = Duration::from_secs(1);
+
 /// When blocks are made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mining {
@@ -33,29 +36,6 @@ pub enum Mining {
     Manual,
 }
 
-/// Wakes the miner.
-#[derive(Debug, Default)]
-pub(super) struct Signal {
-    set: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Signal {
-    pub(super) fn wake(&self) {
-        *self.set.lock() = true;
-        self.changed.notify_all();
-    }
-
-    /// Waits for a signal, at most so long; whether there was one.
-    fn wait(&self, most: Duration) -> bool {
-        let mut set = self.set.lock();
-        if !*set {
-            self.changed.wait_for(&mut set, most);
-        }
-        std::mem::take(&mut set)
-    }
-}
-
 impl Dev {
     /// Starts the miner, and the simulation of what waits. Call it once.
     ///
@@ -64,6 +44,7 @@ impl Dev {
     pub fn start(self: &Arc<Self>) -> std::io::Result<()> {
         self.pool.start_simulating()?;
         let dev = Arc::downgrade(self);
+        self.signal.begin();
         thread::Builder::new().name("laminar-miner".to_owned()).spawn(move || run(&dev))?;
         Ok(())
     }
@@ -79,25 +60,42 @@ impl Dev {
         self.signal.wake();
     }
 
-    /// Adds a transaction that a client sent, and mines it if that is done at once; its hash.
+    /// Adds a transaction that a client sent, and has it mined if that is done at once.
     ///
     /// # Errors
     /// See [`PoolError`]; nothing changed.
-    pub fn send(&self, tx: Pooled) -> Result<B256, PoolError> {
+    pub fn send(&self, tx: Pooled) -> Result<Sent, PoolError> {
         let hash = self.pool.add(tx)?;
-        self.signal.wake();
-        Ok(hash)
+        Ok(Sent { hash, turn: self.signal.wake() })
     }
 
     /// As [`Self::send`], for the bytes of a signed transaction.
     ///
     /// # Errors
     /// See [`PoolError`]; nothing changed.
-    pub fn send_raw(&self, bytes: &[u8]) -> Result<B256, PoolError> {
+    pub fn send_raw(&self, bytes: &[u8]) -> Result<Sent, PoolError> {
         let hash = self.pool.add_raw(bytes, Origin::Local)?;
-        self.signal.wake();
-        Ok(hash)
+        Ok(Sent { hash, turn: self.signal.wake() })
     }
+
+    /// The hash of what was sent. If nothing else was under way, the miner had its turn by then: what can be in a block is in one,
+    /// so that a client that sends one after the other finds each receipt. Who sends beside others does not wait for their blocks.
+    pub async fn settled(&self, sent: Sent) -> B256 {
+        if let Some(turn) = sent.turn.filter(|_| self.mining() == Mining::Auto) {
+            // A block that takes longer comes all the same.
+            let _ = tokio::time::timeout(TURN_MAX, self.signal.ended(turn)).await;
+        }
+        sent.hash
+    }
+}
+
+/// A transaction that is in the pool or mined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Its hash.
+    pub hash: B256,
+    /// The miner's turn in which it is looked at, if the miner had nothing else to do.
+    turn: Option<u64>,
 }
 
 fn run(dev: &Weak<Dev>) {
@@ -127,6 +125,10 @@ fn run(dev: &Weak<Dev>) {
                 Ok(())
             }
         };
+        if mined.is_err() || dev.mining() != Mining::Auto {
+            // Nobody waits for what could not be mined, or is mined another time.
+            dev.signal.end(dev.signal.turn());
+        }
         pause = report(mined);
     }
 }

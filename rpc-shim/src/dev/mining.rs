@@ -38,7 +38,7 @@ impl Dev {
     pub fn mine_after(&self, seconds: Option<u64>) -> Result<Arc<BlockRecord>, DevError> {
         if let Some(seconds) = seconds {
             let parent = self.node.head().header.timestamp;
-            self.set_next_timestamp(parent.saturating_add(seconds.max(1)))?;
+            self.set_next_timestamp(parent.saturating_add(seconds))?;
         }
         self.mine()
     }
@@ -48,10 +48,17 @@ impl Dev {
     /// # Errors
     /// See [`DevError`].
     pub(super) fn mine_all(&self) -> Result<(), DevError> {
-        while !self.pool.best(1, usize::MAX).is_empty() {
-            self.mine()?;
+        loop {
+            let turn = self.signal.turn();
+            let is_done = self.pool.best(1, usize::MAX).is_empty();
+            if !is_done {
+                self.mine()?;
+            }
+            self.signal.end(turn);
+            if is_done {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// Edits an account in the state after the head.
@@ -101,6 +108,11 @@ impl Dev {
     pub(super) fn follow(&self, change: &HeadChange) -> Result<(), DevError> {
         let head = self.next_head()?;
         Ok(self.pool.set_head(head, change.for_pool())?)
+    }
+
+    /// What a block that is made now on `head` is made with.
+    pub(crate) fn next_attributes(&self, head: &BlockRecord) -> Attributes {
+        self.attributes(head, now())
     }
 
     pub(super) fn attributes(&self, head: &BlockRecord, now: u64) -> Attributes {

@@ -11,7 +11,7 @@
 //! | `clock` | timestamps |
 //! | `edits` | state changes without transactions |
 //! | `mining` | blocks |
-//! | `miner` | when they are made |
+//! | `miner`, `signal` | when they are made; who waits for whom |
 //! | `snapshots` | going back |
 
 mod clock;
@@ -20,12 +20,13 @@ mod genesis;
 mod keys;
 mod miner;
 mod mining;
+mod signal;
 mod snapshots;
 
 pub use edits::Edit;
 pub use genesis::{BALANCE_ETHER, BALANCE_WEI, CHAIN_ID, GAS_LIMIT, genesis};
 pub use keys::{ACCOUNTS, Keys, MNEMONIC};
-pub use miner::Mining;
+pub use miner::{Mining, Sent};
 
 use crate::{
     node::{ChainError, ImportError, Node},
@@ -63,8 +64,8 @@ pub enum DevError {
     /// The head's state is not there.
     #[error(transparent)]
     Head(#[from] crate::error::RpcError),
-    /// A timestamp that is not after the head's.
-    #[error("timestamp error: {found} is lower than or equal to previous block's timestamp {parent}")]
+    /// A timestamp before the head's.
+    #[error("Timestamp error: {found} is lower than previous block's timestamp {parent}")]
     Timestamp {
         /// The head's.
         parent: u64,
@@ -112,7 +113,7 @@ pub struct Dev {
     controls: Mutex<Controls>,
     /// Held while a block is mined, the state is edited or the chain goes back. Lock order: this, then `controls`.
     chain: Mutex<Snapshots>,
-    signal: miner::Signal,
+    signal: signal::Signal,
 }
 
 /// What callers set.
@@ -133,6 +134,7 @@ struct Controls {
 impl Dev {
     /// A development chain on a node. Nothing is mined before [`Self::start`], unless asked for.
     pub fn new(node: Arc<Node>, options: Options) -> Result<Self, DevError> {
+        node.tag_by_depth();
         let head = node.pool_head()?;
         let controls = Controls {
             clock: Clock::default(),
@@ -150,7 +152,7 @@ impl Dev {
             keys: Keys::of_mnemonic(&options.mnemonic, options.accounts),
             controls: Mutex::new(controls),
             chain: Mutex::default(),
-            signal: miner::Signal::default(),
+            signal: signal::Signal::default(),
         })
     }
 
@@ -230,7 +232,7 @@ impl Dev {
     /// Fixes the timestamp of the next block.
     ///
     /// # Errors
-    /// [`DevError::Timestamp`] if it is not after the head's.
+    /// [`DevError::Timestamp`] if it is before the head's.
     pub fn set_next_timestamp(&self, timestamp: u64) -> Result<(), DevError> {
         let parent = self.node.head().header.timestamp;
         let fixed = self.controls.lock().clock.set_next(timestamp, parent);

@@ -20,7 +20,7 @@ use alloy_primitives::B256;
 use laminar_executor::{BlockExecutor, chain_spec::ChainSpec, pipeline::genesis_data};
 use laminar_state_db::{BlockChanges, BlockRef, MemoryState, Note, Store, StoreError};
 use parking_lot::{Mutex, RwLock};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::broadcast;
 
 /// A chain with its states, its head, and the executor that extends it.
@@ -33,6 +33,8 @@ pub struct Node {
     /// Held by whoever imports, moves the head or edits its state.
     pub(super) writer: Mutex<()>,
     pub(super) bad_blocks: BadBlocks,
+    /// Set where safe and finalised blocks go by depth.
+    pub(super) tags_by_depth: OnceLock<()>,
     heads: broadcast::Sender<Arc<HeadChange>>,
 }
 
@@ -89,7 +91,14 @@ impl Node {
         };
         (tree.safe, tree.finalized) = (committed(safe)?, committed(finalized)?);
         let (tree, heads) = (RwLock::new(tree), broadcast::channel(BEHIND_MAX).0);
-        Ok(Self { spec, executor, store, tree, writer: Mutex::new(()), bad_blocks: BadBlocks::default(), heads })
+        let (bad_blocks, tags_by_depth) = (BadBlocks::default(), OnceLock::new());
+        Ok(Self { spec, executor, store, tree, writer: Mutex::new(()), bad_blocks, tags_by_depth, heads })
+    }
+
+    /// Where no fork choice names safe and finalised blocks, they go by their depth below the head from now on: a development
+    /// chain has them too, though it goes back behind them when it is told to.
+    pub fn tag_by_depth(&self) {
+        self.tags_by_depth.get_or_init(|| ());
     }
 
     /// The schedule.

@@ -13,6 +13,11 @@ use alloy_rlp::Decodable;
 use laminar_state_db::{StateView, StoreError};
 use std::sync::Arc;
 
+/// How far the safe block of a chain without fork choices is below its head, as on anvil: an epoch.
+const SAFE_DEPTH: u64 = 32;
+/// The same of the finalised block.
+const FINALIZED_DEPTH: u64 = 2 * SAFE_DEPTH;
+
 /// The way from one block to another: what it changes, and the last block that both have.
 pub(super) type Route = (HeadChange, Arc<BlockRecord>);
 
@@ -27,16 +32,23 @@ impl Node {
         Arc::clone(self.tree.read().genesis())
     }
 
-    /// The block that is unlikely to be undone, where a fork choice named one.
+    /// The block that is unlikely to be undone, where a fork choice named one, or it goes by depth.
     pub fn safe(&self) -> Option<Arc<BlockRecord>> {
-        let safe = self.tree.read().safe?;
-        self.block_by_hash(&safe.hash)
+        let safe = self.tree.read().safe;
+        safe.map_or_else(|| self.at_depth(SAFE_DEPTH), |safe| self.block_by_hash(&safe.hash))
     }
 
-    /// The block that cannot be undone, where a fork choice named one.
+    /// The block that cannot be undone, where a fork choice named one, or it goes by depth.
     pub fn finalized(&self) -> Option<Arc<BlockRecord>> {
-        let finalized = self.tree.read().finalized?;
-        self.block_by_hash(&finalized.hash)
+        let finalized = self.tree.read().finalized;
+        finalized.map_or_else(|| self.at_depth(FINALIZED_DEPTH), |finalized| self.block_by_hash(&finalized.hash))
+    }
+
+    /// The block so far below the head, the genesis if there is none, on a chain that goes by depth.
+    fn at_depth(&self, depth: u64) -> Option<Arc<BlockRecord>> {
+        self.tags_by_depth.get()?;
+        let (head, first) = (self.head().header.number, self.genesis().header.number);
+        self.block_by_number(head.saturating_sub(depth).max(first))
     }
 
     /// A block by its hash, canonical or not.
@@ -132,7 +144,8 @@ impl Node {
             BlockId::Hash(hash) if self.block_by_hash(&hash.block_hash).is_some() => {
                 RpcError::server("hash is not currently canonical")
             }
-            BlockId::Hash(_) | BlockId::Number(_) => RpcError::server("header not found"),
+            BlockId::Hash(_) => RpcError::server("header for hash not found"),
+            BlockId::Number(_) => RpcError::server("header not found"),
         }
     }
 

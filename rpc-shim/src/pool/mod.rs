@@ -147,6 +147,11 @@ impl Pool {
         Ok(hash)
     }
 
+    /// How often the pool was put on a head, the same or another.
+    pub(crate) fn moves(&self) -> u64 {
+        self.state.lock().moves
+    }
+
     /// The transaction, if it is here.
     pub fn get(&self, hash: &B256) -> Option<Arc<Pooled>> {
         self.state.lock().book.get(hash).cloned()

@@ -14,24 +14,25 @@ const FIRST: &str = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266";
 const SECOND: &str = "0x70997970c51812dc3a010c7d01b50e0d17dc79c8";
 const CONTRACT: &str = "0x00000000000000000000000000000000000c0de0";
 
-struct Chain(RpcModule<Context>);
+/// The methods of a development chain.
+pub(crate) struct Chain(RpcModule<Context>);
 
 impl Chain {
-    fn new(mining: Mining) -> Self {
+    pub(crate) fn new(mining: Mining) -> Self {
         let node = node_with(Predict::None);
         let dev = Arc::new(Dev::new(Arc::clone(&node), Options { mining, ..Options::default() }).unwrap());
         dev.start().unwrap();
         Self(module(Context::new(node, Limits::default()).with_dev(dev)))
     }
 
-    async fn try_ask(&self, method: &str, params: Value) -> Result<Value, Value> {
+    pub(crate) async fn try_ask(&self, method: &str, params: Value) -> Result<Value, Value> {
         let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
         let (answer, _) = self.0.raw_json_request(&request.to_string(), 1).await.unwrap();
         let mut answer: Value = serde_json::from_str(answer.get()).unwrap();
         if answer["error"].is_object() { Err(answer["error"].take()) } else { Ok(answer["result"].take()) }
     }
 
-    async fn ask(&self, method: &str, params: Value) -> Value {
+    pub(crate) async fn ask(&self, method: &str, params: Value) -> Value {
         self.try_ask(method, params).await.unwrap_or_else(|error| panic!("{method}: {error}"))
     }
 
@@ -207,4 +208,60 @@ async fn mining_in_detail_tells_what_transactions_gave_back() {
     assert_eq!((&reverted["revertReason"], &reverted["output"]), (&json!("no way"), &json!(reason)));
     assert_eq!((&sent["revertReason"], &sent["output"]), (&Value::Null, &json!("0x")));
     assert_eq!(blocks[1]["transactions"], json!([]));
+}
+
+/// What a client sends one after the other is in one block each, and mined when the answer comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_for_the_answer_finds_the_receipt() {
+    let chain = Chain::new(Mining::Auto);
+    for block in 1..=50 {
+        let hash = chain.ask("eth_sendTransaction", json!([{ "from": FIRST, "to": SECOND, "value": "0x1" }])).await;
+        let receipt = chain.ask("eth_getTransactionReceipt", json!([hash])).await;
+        assert_eq!(receipt["blockNumber"], format!("{block:#x}"));
+    }
+    // What cannot be mined yet is answered all the same.
+    chain.ask("eth_sendTransaction", json!([{ "from": FIRST, "to": SECOND, "nonce": "0x40" }])).await;
+}
+
+/// As on anvil: an epoch below the head, and two.
+#[tokio::test(flavor = "multi_thread")]
+async fn safe_and_finalised_blocks_go_by_depth() {
+    let chain = Chain::new(Mining::Manual);
+    for (blocks, safe, finalized) in [(0, "0x0", "0x0"), (40, "0x8", "0x0"), (60, "0x44", "0x24")] {
+        chain.ask("anvil_mine", json!([blocks])).await;
+        for (tag, number) in [("safe", safe), ("finalized", finalized)] {
+            assert_eq!(chain.ask("eth_getBlockByNumber", json!([tag, false])).await["number"], number, "{tag}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mining_at_intervals_is_as_each_tool_has_it() {
+    let chain = Chain::new(Mining::Manual);
+    for (method, seconds) in [("anvil_mine", 30), ("hardhat_mine", 20)] {
+        chain.ask("evm_mine", json!([])).await;
+        let before = chain.ask("eth_getBlockByNumber", json!(["latest", false])).await["timestamp"].clone();
+        let before = u64::from_str_radix(&before.as_str().unwrap()[2..], 16).unwrap();
+        // So that no second passes meanwhile.
+        chain.ask("evm_setNextBlockTimestamp", json!([before])).await;
+        chain.ask("evm_mine", json!([])).await;
+        chain.ask("evm_setTime", json!([0])).await;
+        chain.ask(method, json!([3, 10])).await;
+        let after = chain.ask("eth_getBlockByNumber", json!(["latest", false])).await["timestamp"].clone();
+        assert_eq!(after, format!("{:#x}", before + seconds), "{method}");
+    }
+    let earlier = chain.try_ask("evm_setNextBlockTimestamp", json!([1])).await.unwrap_err();
+    assert_eq!(earlier["code"], -32602);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_of_another_node_is_not_found_and_none_runs_backwards() {
+    let chain = Chain::new(Mining::Manual);
+    let backwards = json!([{ "fromBlock": "0x5", "toBlock": "0x3" }]);
+    assert_eq!(chain.try_ask("eth_newFilter", backwards).await.unwrap_err()["code"], -32602);
+    for id in ["0x6f326f624f5933496c395a64754a696f", "0x0", "0x7", "zz", ""] {
+        let error = chain.try_ask("eth_getFilterChanges", json!([id])).await.unwrap_err();
+        assert_eq!((&error["code"], &error["message"]), (&json!(-32000), &json!("filter not found")), "{id:?}");
+        assert_eq!(chain.ask("eth_uninstallFilter", json!([id])).await, false, "{id:?}");
+    }
 }

@@ -49,7 +49,7 @@ fn transfer(keys: &Keys, from: Address, nonce: u64, wei: u64) -> Transaction {
 
 fn send(dev: &Dev, from: usize, nonce: u64, wei: u64) -> B256 {
     let from = keys().addresses().nth(from).unwrap();
-    dev.send_raw(&transfer(dev.keys(), from, nonce, wei).encoded_2718()).unwrap()
+    dev.send_raw(&transfer(dev.keys(), from, nonce, wei).encoded_2718()).unwrap().hash
 }
 
 fn balance(dev: &Dev, address: Address) -> U256 {

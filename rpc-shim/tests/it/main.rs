@@ -18,12 +18,15 @@ mod engine;
 mod engine_besu;
 mod engine_http;
 mod engine_rules;
+mod engine_versions;
 mod forge;
 mod hostile;
 #[cfg(unix)]
 mod ipc;
 mod payloads;
+mod pending;
 mod pool;
+mod pool_model;
 mod server;
 mod simulations;
 mod traced_block;

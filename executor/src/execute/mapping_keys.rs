@@ -30,7 +30,11 @@ thread_local! {
 
 /// The last hashes that an instance made, and what its next calls are going to hash.
 #[derive(Debug)]
-pub(super) struct MappingKeys(Option<Box<Remembered>>);
+pub(super) struct MappingKeys {
+    remembered: Option<Box<Remembered>>,
+    /// Whether anybody asks what calls are going to hash; else nothing is learned for it.
+    foresees: bool,
+}
 
 #[derive(Debug)]
 struct Remembered {
@@ -60,13 +64,13 @@ impl Default for MappingKeys {
         if let Some(remembered) = &mut remembered {
             remembered.owner = remembered.owner.wrapping_add(1);
         }
-        Self(remembered)
+        Self { remembered, foresees: false }
     }
 }
 
 impl Drop for MappingKeys {
     fn drop(&mut self) {
-        if let Some(remembered) = self.0.take() {
+        if let Some(remembered) = self.remembered.take() {
             KEPT.set(Some(remembered));
         }
     }
@@ -75,7 +79,7 @@ impl Drop for MappingKeys {
 impl MappingKeys {
     /// The hash of `bytes`. `call` is what the running transaction says.
     fn hash<'c>(&mut self, bytes: &[u8; PAIR], call: impl FnOnce() -> Option<Call<'c>>) -> B256 {
-        let Remembered { entries, templates, owner, .. } = &mut **self.0.get_or_insert_default();
+        let Remembered { entries, templates, owner, .. } = &mut **self.remembered.get_or_insert_default();
         let entry = &mut entries[place(bytes)];
         if entry.is_of(bytes, *owner) {
             if let Some(maker) = entry.foreseen.take() {
@@ -85,7 +89,9 @@ impl MappingKeys {
         }
         let hash = keccak256(bytes);
         *entry = Entry { made_of: *bytes, hash, owner: *owner, foreseen: None };
-        if let Some(call) = call() {
+        if self.foresees
+            && let Some(call) = call()
+        {
             templates.learn(&call, bytes, |bytes| known(entries, *owner, bytes));
         }
         hash
@@ -93,7 +99,8 @@ impl MappingKeys {
 
     /// Makes the hashes that `calls` are going to ask for.
     pub(super) fn foresee<'c>(&mut self, calls: impl Iterator<Item = Call<'c>> + Clone) {
-        let Some(remembered) = self.0.as_deref_mut() else { return };
+        self.foresees = true;
+        let Some(remembered) = self.remembered.as_deref_mut() else { return };
         let Remembered { entries, templates, messages, makers, hashes, owner } = remembered;
         for nested in [false, true] {
             messages.clear();
@@ -225,7 +232,7 @@ mod tests {
                     let mut bytes = [0; PAIR];
                     bytes[..32].copy_from_slice(account(holder).into_word().as_slice());
                     made_before += u32::from(
-                        keys.0.as_ref().is_some_and(|keys| known(&keys.entries, keys.owner, &bytes).is_some()),
+                        keys.remembered.as_ref().is_some_and(|keys| known(&keys.entries, keys.owner, &bytes).is_some()),
                     );
                     asked += 1;
                     assert_eq!(keys.hash(&bytes, || Call::of(tx)), keccak256(bytes));

@@ -3,10 +3,12 @@
 //! Place in the flow: opens the folder that `node` and `import` write, through `state-db`'s maintenance.
 //! Invariant: `stats`, `verify` and `witness` leave the store as it is, and run beside a process that has the store open; `prune` is refused then.
 
+mod watched;
 mod witness;
 
 use crate::ending::Ended;
 use clap::{Subcommand, builder::NonEmptyStringValueParser};
+use laminar_executor::pipeline::check_integrity;
 use laminar_state_db::{Access, Maintenance, StoreError, StoreStats, Verified};
 use serde_json::json;
 use std::{
@@ -27,8 +29,13 @@ pub(crate) struct Args {
 enum Command {
     /// Print the number of entries and the bytes of each table.
     Stats(Store),
-    /// Recompute the state root from the accounts and slots, and check all tables against each other.
-    Verify(Store),
+    /// Recompute the state roots from the accounts, slots and history, and check blocks and tables against each other.
+    Verify {
+        #[command(flatten)]
+        store: Store,
+        #[command(flatten)]
+        watched: watched::Flag,
+    },
     /// Drop the history of old states. Blocks and receipts stay.
     Prune {
         #[command(flatten)]
@@ -62,14 +69,18 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ended> {
             let stats = store.open(Access::ReadOnly)?.stats()?;
             print(&if store.json { stats_json(&stats) } else { stats_table(&stats) })?;
         }
-        Command::Verify(store) => match store.open(Access::ReadOnly)?.verify() {
+        Command::Verify { store, watched } if watched.is_watcher() => {
+            return Ok(match watched::run()? {
+                watched::Watched::Ended(ended) => ended,
+                watched::Watched::Killed(signal) => {
+                    store.faulty(&format!("damaged file: reading it ended with signal {signal}"))?
+                }
+            });
+        }
+        Command::Verify { store, .. } => match store.open(Access::ReadOnly)?.verify_with(check_integrity) {
             Ok(verified) => print(&if store.json { verified_json(&verified) } else { verified_text(&verified) })?,
             Err(fault @ (StoreError::Corrupt { .. } | StoreError::Trie(_))) => {
-                if store.json {
-                    print(&json!({ "ok": false, "fault": fault.to_string() }).to_string())?;
-                }
-                eprintln!("error: {}: {fault}", store.datadir);
-                return Ok(Ended::CheckFailed);
+                return Ok(store.faulty(&fault.to_string())?);
             }
             Err(error) => return Err(error.into()),
         },
@@ -88,6 +99,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ended> {
 impl Store {
     fn open(&self, access: Access) -> Result<Maintenance, StoreError> {
         Maintenance::open(Path::new(&self.datadir), access)
+    }
+
+    /// Says what is wrong with it.
+    fn faulty(&self, fault: &str) -> io::Result<Ended> {
+        if self.json {
+            print(&json!({ "ok": false, "fault": fault }).to_string())?;
+        }
+        eprintln!("error: {}: {fault}", self.datadir);
+        Ok(Ended::CheckFailed)
     }
 }
 

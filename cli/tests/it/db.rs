@@ -4,9 +4,11 @@ use super::{
     command::laminar,
     samples::{Scratch, sample},
 };
+use alloy_consensus::Header;
 use alloy_primitives::{Address, B256, U256};
+use laminar_executor::pipeline::genesis_data;
 use laminar_fixtures::workload::RECIPES;
-use laminar_state_db::{Account, AccountChange, BlockChanges, BlockData, BlockRef, MemoryState, Store, StoreOptions};
+use laminar_state_db::{Account, AccountChange, BlockChanges, MemoryState, Store, StoreOptions};
 use serde_json::Value;
 use std::{path::Path, sync::Arc};
 use tempfile::TempDir;
@@ -16,19 +18,18 @@ const BLOCKS: u8 = 5;
 /// A store with a genesis and some blocks.
 fn store() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let block = |number: u8| BlockData {
-        id: BlockRef { number: number.into(), hash: B256::repeat_byte(number) },
-        parent: B256::repeat_byte(number.wrapping_sub(1)),
-        ..BlockData::default()
+    let block = |number: u8, parent_hash: B256| {
+        let header = Header { number: number.into(), parent_hash, ..Header::default() };
+        genesis_data(&header, header.hash_slow())
     };
     let options = StoreOptions { size_max: 64 << 20, ..StoreOptions::default() };
-    let store = Store::create(dir.path(), options, MemoryState::default(), block(0)).unwrap();
+    let store = Store::create(dir.path(), options, MemoryState::default(), block(0, B256::ZERO)).unwrap();
     for number in 1..=BLOCKS {
         let after = Some(Account { balance: U256::from(number), ..Account::default() });
         let change = AccountChange { after, ..AccountChange::default() };
         let mut changes = BlockChanges::default();
         changes.accounts.insert(Address::repeat_byte(number), change);
-        let block = block(number);
+        let block = block(number, store.tip().hash);
         let hash = block.id.hash;
         store.stage(block, Arc::new(changes)).unwrap();
         store.commit(&hash).unwrap();

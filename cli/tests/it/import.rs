@@ -1,55 +1,14 @@
 //! `laminar import`: a generated chain of empty blocks, and the real chains of the archive.
 
 use super::{
+    chain::{BLOCKS, GENESIS, blocks, rlp},
     command::{Ran, laminar},
     data::archive,
     samples::Scratch,
 };
-use alloy_consensus::{BlockBody, Header};
 use alloy_primitives::B256;
-use laminar_executor::{Block, chain_spec::ChainSpec, check_header::expected_base_fee};
-use laminar_fixtures::Fixture;
-use laminar_state_db::MemoryState;
 use serde_json::Value;
 use std::{fs::File, path::Path};
-
-const GENESIS: &str = r#"{
-    "config": { "chainId": 7, "homesteadBlock": 0, "eip150Block": 0, "eip155Block": 0, "eip158Block": 0,
-        "byzantiumBlock": 0, "constantinopleBlock": 0, "petersburgBlock": 0, "istanbulBlock": 0, "berlinBlock": 0,
-        "londonBlock": 0, "terminalTotalDifficulty": 0 },
-    "nonce": "0x0", "timestamp": "0x1", "extraData": "0x", "gasLimit": "0x1c9c380", "difficulty": "0x0",
-    "mixHash": "0x0000000000000000000000000000000000000000000000000000000000000000",
-    "coinbase": "0x0000000000000000000000000000000000000000",
-    "alloc": { "0x00000000000000000000000000000000000000aa": { "balance": "0x5" } }
-}"#;
-const BLOCKS: usize = 200;
-
-/// Empty blocks 1 to [`BLOCKS`] on the genesis.
-fn chain(genesis: &Path) -> Vec<Block> {
-    let loaded = laminar_fixtures::open(genesis).unwrap().next().unwrap().unwrap();
-    let Fixture::Genesis(genesis) = loaded.fixture else { panic!("a genesis") };
-    let spec = ChainSpec::from_genesis(&genesis).unwrap();
-    let mut parent = spec.genesis_header(&genesis, MemoryState::from_genesis(&genesis).state_root());
-    let next = |_| {
-        let timestamp = parent.timestamp + 12;
-        let header = Header {
-            parent_hash: parent.hash_slow(),
-            number: parent.number + 1,
-            state_root: parent.state_root,
-            gas_limit: parent.gas_limit,
-            timestamp,
-            base_fee_per_gas: expected_base_fee(&spec.rules_at(parent.number + 1, timestamp), &parent),
-            ..Header::default()
-        };
-        parent = header.clone();
-        Block::new(header, BlockBody::default())
-    };
-    (0..BLOCKS).map(next).collect()
-}
-
-fn rlp(blocks: &[Block]) -> Vec<u8> {
-    blocks.iter().flat_map(alloy_rlp::encode).collect()
-}
 
 fn import(file: &Path, dir: &Path, chain: &Path) -> Ran {
     let args = [file.as_os_str(), "--datadir".as_ref(), dir.as_os_str(), "--chain".as_ref(), chain.as_os_str()];
@@ -78,7 +37,7 @@ fn verify(dir: &Path, blocks: usize) {
 fn a_bad_block_keeps_what_is_before_it_and_the_good_file_goes_on() {
     let scratch = Scratch::new();
     let (dir, genesis) = (scratch.path().join("store"), scratch.write("genesis.json", GENESIS));
-    let mut blocks = chain(&genesis);
+    let mut blocks = blocks(&genesis);
     let good = scratch.write("good.rlp", rlp(&blocks));
     let at = BLOCKS / 2;
     blocks[at].header.state_root = B256::repeat_byte(1);
@@ -100,7 +59,7 @@ fn a_bad_block_keeps_what_is_before_it_and_the_good_file_goes_on() {
 fn bad_input_is_named_and_keeps_what_is_before_it() {
     let scratch = Scratch::new();
     let (dir, genesis) = (scratch.path().join("store"), scratch.write("genesis.json", GENESIS));
-    let blocks = chain(&genesis);
+    let blocks = blocks(&genesis);
     let bytes = rlp(&blocks);
     let missing = scratch.path().join("missing.rlp");
     import(&missing, &dir, &genesis).check(2, &["missing.rlp", "no such file"]);
@@ -127,7 +86,7 @@ fn bad_input_is_named_and_keeps_what_is_before_it() {
 fn blocks_that_stand_nowhere_are_no_invalid_blocks() {
     let scratch = Scratch::new();
     let (dir, genesis) = (scratch.path().join("store"), scratch.write("genesis.json", GENESIS));
-    let orphans = scratch.write("orphans.rlp", rlp(&chain(&genesis)[5..]));
+    let orphans = scratch.write("orphans.rlp", rlp(&blocks(&genesis)[5..]));
     import(&orphans, &dir, &genesis).check(2, &["block 6", "unknown parent"]);
     verify(&dir, 1);
 }

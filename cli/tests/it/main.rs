@@ -6,11 +6,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod bad_input;
+mod chain;
 mod command;
 mod compat;
 mod crash;
+mod damage;
 mod data;
 mod db;
+mod folders;
 mod follow;
 mod import;
 mod node;

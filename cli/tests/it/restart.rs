@@ -16,14 +16,14 @@ const ALICE: &str = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266";
 const BOB: &str = "0x70997970c51812dc3a010c7d01b50e0d17dc79c8";
 
 /// A node that is killed when the test ends.
-struct Running {
+pub(crate) struct Running {
     process: Child,
     address: String,
 }
 
 impl Running {
-    /// Starts a node, and waits until it listens.
-    fn start(dir: &Path) -> Self {
+    /// Starts a node that mines when it is told to, and waits until it listens.
+    pub(crate) fn start(dir: &Path) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_laminar"));
         command.args(["node", "--dev", "--no-mining", "--http.port", "0", "--threads", "2", "--datadir"]).arg(dir);
         let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
@@ -38,6 +38,11 @@ impl Running {
         };
         thread::spawn(move || lines.for_each(drop));
         Self { process, address }
+    }
+
+    /// Mines so many blocks.
+    pub(crate) fn mine(&self, blocks: usize) {
+        (0..blocks).for_each(|_| drop(call(&self.address, "evm_mine", json!([])).unwrap()));
     }
 
     /// Ends it as a power cut would.

@@ -11,12 +11,14 @@
 //! ```
 
 mod import;
+mod integrity;
 mod kept;
 mod queue;
 pub mod steps;
 mod witness;
 
 pub use import::{ImportError, Importer, Progress};
+pub use integrity::{IntegrityError, check_integrity};
 pub use kept::{BlockParts, Extra, KeptBlock, KeptError, block_data, genesis_data};
 pub use queue::{BATCH_LEN_MAX, BATCH_LEN_MIN, QUEUE_LEN, Stage, Stages, Stopped, run, run_in_turn};
 pub use witness::{ExecutionWitness, WitnessError, execution_witness, kept_witness};

@@ -190,7 +190,8 @@ fn a_newer_format_is_refused_and_kept() {
     write_format(2);
     for access in [Access::ReadWrite, Access::ReadOnly] {
         let error = Store::open(dir.path(), StoreOptions { access, ..options() }).expect_err("a newer format");
-        assert_eq!(error.to_string(), "newer format: expected version 1, found 2");
+        let dir = dir.path().display();
+        assert_eq!(error.to_string(), format!("{dir}: newer format: expected version 1, found 2"));
     }
     let error = Store::create(dir.path(), options(), genesis(), block(0)).expect_err("holds a store");
     assert!(matches!(error, StoreError::Exists { .. }), "{error}");

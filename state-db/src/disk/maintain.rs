@@ -8,8 +8,8 @@ use super::{
     rows::Reading,
     verify::{Verified, verify},
 };
-use crate::store::{BlockRef, StoreError};
-use std::path::Path;
+use crate::store::{BlockData, BlockRef, StoreError};
+use std::{convert::Infallible, fmt::Display, path::Path};
 
 /// A store that is open for maintenance.
 #[derive(Debug)]
@@ -82,14 +82,26 @@ impl Maintenance {
         })
     }
 
-    /// Recomputes the state root from the plain values and checks the tables against each other.
+    /// Recomputes the state root from the plain values, goes back through the history to the oldest state, and checks the tables
+    /// against each other.
     ///
-    /// Holds one leaf for each account and the nodes of the account trie in memory: about 500 bytes an account.
+    /// Holds one leaf for each account and the nodes of the tries in memory: about 500 bytes an account.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] for the first fault; the database failed.
     pub fn verify(&self) -> Result<Verified, StoreError> {
-        verify(&self.0.open_snapshot()?)
+        self.verify_with(|_| Ok::<_, Infallible>(()))
+    }
+
+    /// The same, and what `check` finds wrong with a committed block is a fault, too.
+    ///
+    /// # Errors
+    /// As for [`Self::verify`].
+    pub fn verify_with<E: Display>(
+        &self,
+        check: impl FnMut(&BlockData) -> Result<(), E>,
+    ) -> Result<Verified, StoreError> {
+        verify(&self.0.open_snapshot()?, check)
     }
 
     /// Drops the history that only states more than `history_len` blocks below the tip need. Returns the number of blocks whose

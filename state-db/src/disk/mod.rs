@@ -140,7 +140,7 @@ impl DiskBackend {
         let rows = Writing::new(Reading { tx: &tx, tables: &self.shared.env.tables }, *self.fails_before.lock());
         let written = write(&rows)?;
         rows.spend()?;
-        tx.commit().map_err(|error| database_error("commit", error))?;
+        tx.commit().map_err(|error| self.shared.env.commit_error(error))?;
         Ok(written)
     }
 

@@ -2,8 +2,8 @@
 //!
 //! Place in the flow: `laminar db verify`, and tests after each crash.
 //! What is checked: plain values against the tries' nodes and the newest block's state root; code against its hash; blocks for
-//! gaps, against their hashes, parts and transactions; history for gaps, and that it leads back to the oldest state's root.
-//! What is not: whether headers, bodies and receipts are valid, which the store does not know.
+//! gaps, against their hashes, parts and transactions; history for gaps, and that it leads back through every state root to the
+//! oldest one. What is not: whether headers, bodies and receipts are those of the block, which the caller may know.
 
 use super::{
     rows::Reading,
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     changes::Account,
-    store::{Kept, StoreError},
+    store::{BlockData, Kept, StoreError},
     trie::{NodeUpdates, StateTrie, Trie},
 };
 use alloy_primitives::{
@@ -25,7 +25,7 @@ use alloy_primitives::{
 };
 use alloy_trie::{EMPTY_ROOT_HASH, TrieAccount};
 use signet_libmdbx::Ro;
-use std::ops::ControlFlow;
+use std::{fmt::Display, ops::ControlFlow};
 
 /// What was found to fit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,23 +46,30 @@ pub struct Verified {
     pub history: u64,
 }
 
-/// Checks everything; the first fault is the error.
-pub(super) fn verify(snapshot: &DiskSnapshot) -> Result<Verified, StoreError> {
+/// Checks everything, and what `check` says of each block; the first fault is the error.
+pub(super) fn verify<E: Display>(
+    snapshot: &DiskSnapshot,
+    check: impl FnMut(&BlockData) -> Result<(), E>,
+) -> Result<Verified, StoreError> {
     let (newest, oldest) = (snapshot.newest(), snapshot.oldest());
     let mut verified = snapshot.with(|rows| {
         let mut verified = Verified::default();
-        verify_blocks(&rows, &newest, &mut verified)?;
+        verify_blocks(&rows, &newest, check, &mut verified)?;
         verify_history(&rows, oldest, newest.id.number, &mut verified)?;
         verify_state(&rows, &newest, &mut verified)?;
         Ok::<_, StoreError>(verified)
     })?;
-    let oldest = snapshot.with(|rows| rows.kept(oldest))?;
-    Nodes::of_committed(snapshot, &oldest)?;
+    verify_states(snapshot)?;
     verified.state_root = newest.state_root;
     Ok(verified)
 }
 
-fn verify_blocks(rows: &Reading<'_, Ro>, newest: &Kept, verified: &mut Verified) -> Result<(), StoreError> {
+fn verify_blocks<E: Display>(
+    rows: &Reading<'_, Ro>,
+    newest: &Kept,
+    mut check: impl FnMut(&BlockData) -> Result<(), E>,
+    verified: &mut Verified,
+) -> Result<(), StoreError> {
     let mut before: Option<(u64, B256)> = None;
     rows.walk::<Blocks>(&[], &[], |number, row| {
         if before.is_some_and(|(last, hash)| number != last + 1 || row.parent != hash) {
@@ -71,11 +78,10 @@ fn verify_blocks(rows: &Reading<'_, Ro>, newest: &Kept, verified: &mut Verified)
         if rows.get::<BlockNumbers>(&row.hash)? != Some(number) {
             return Err(fault::<BlockNumbers>(format!("hash {} does not lead to block {number}", row.hash)));
         }
-        rows.need::<Headers>(&number)?;
-        rows.need::<Bodies>(&number)?;
-        rows.need::<ReceiptLists>(&number)?;
-        for (index, hash) in (0..).zip(rows.need::<BlockExtras>(&number)?.0) {
-            if rows.get::<Transactions>(&hash)? != Some((number, index)) {
+        let block = rows.block_data(number)?;
+        check(&block).map_err(|error| fault::<Blocks>(format!("block {number}: {error}")))?;
+        for (index, hash) in (0..).zip(&block.transactions) {
+            if rows.get::<Transactions>(hash)? != Some((number, index)) {
                 return Err(fault::<Transactions>(format!("{hash} does not lead to block {number}, position {index}")));
             }
             verified.transactions += 1;
@@ -113,15 +119,36 @@ fn verify_history(rows: &Reading<'_, Ro>, oldest: u64, newest: u64, verified: &m
     rows.expect_len::<StorageHistory>(slots)
 }
 
+/// Goes back from the newest state, block by block, to the oldest one: each must have the root that is noted.
+fn verify_states(snapshot: &DiskSnapshot) -> Result<(), StoreError> {
+    let nodes = Nodes::newest(snapshot);
+    let mut tries = StateTrie::from_root(snapshot.newest().state_root);
+    for number in (snapshot.oldest() + 1..=snapshot.newest().id.number).rev() {
+        let ((changes, wiped), before) =
+            snapshot.with(|rows| Ok::<_, StoreError>((rows.changes_of(number)?, rows.kept(number - 1)?)))?;
+        tries.apply(&changes.inverse(&wiped), &nodes)?;
+        let root = tries.root();
+        if root != before.state_root {
+            let what = format!("block {number} leads back to state root {root}, not {}", before.state_root);
+            return Err(fault::<ChangedKeys>(what));
+        }
+    }
+    Ok(())
+}
+
 fn verify_state(rows: &Reading<'_, Ro>, newest: &Kept, verified: &mut Verified) -> Result<(), StoreError> {
     let (mut leaves, mut codes) = (Vec::new(), B256Set::default());
     let mut storage_nodes = 0;
+    rows.walk::<Codes>(&[], &[], |hash, code| {
+        if keccak256(&code) != hash {
+            return Err(fault::<Codes>(format!("a code does not have the hash {hash}")));
+        }
+        codes.insert(hash);
+        Ok(ControlFlow::Continue(()))
+    })?;
     rows.walk::<Accounts>(&[], &[], |address, account| {
-        if account.has_code() && codes.insert(account.code_hash) {
-            let code = rows.need::<Codes>(&account.code_hash)?;
-            if keccak256(&code) != account.code_hash {
-                return Err(fault::<Codes>(format!("code of {address} does not have the hash {}", account.code_hash)));
-            }
+        if account.has_code() && !codes.contains(&account.code_hash) {
+            return Err(fault::<Codes>(format!("missing code of {address} with the hash {}", account.code_hash)));
         }
         let hash = keccak256(address);
         let (storage_root, nodes_len) = verify_storage(rows, address, hash, verified)?;

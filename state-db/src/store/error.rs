@@ -94,8 +94,10 @@ pub enum StoreError {
         dir: PathBuf,
     },
     /// The store was written by a newer program, or by one that is too old.
-    #[error("{} format: expected version {known}, found {found}", if found > known { "newer" } else { "older" })]
+    #[error("{}: {} format: expected version {known}, found {found}", dir.display(), if found > known { "newer" } else { "older" })]
     Format {
+        /// The folder.
+        dir: PathBuf,
         /// The store's version.
         found: u32,
         /// The version that this program reads and writes.

@@ -32,6 +32,9 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
+/// The share of a second run's gas, as a divisor, from which on what precompiles gave in the first made that one worth while.
+const REHEARSED_SHARE: u64 = 4;
+
 /// What is kept from block to block: memory that was touched already.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
@@ -155,6 +158,7 @@ impl<'a, DB: DatabaseRef + Sync> Job<'a, DB> {
         let has_result = !matches!(attempt, Attempt::Refused);
         writer.committer.revoke(revoked);
         let block = self.around.block;
+        let gas_before = writer.committer.gas_used();
         let (taken, second) = self.clock.span(worker.worker, index, SpanKind::Reexecute, || {
             let source = if origin == Origin::Before { Source::Parent } else { Source::Published };
             writer.committer.commit(&mut worker.instance, block, Some(self.memory), attempt, source)
@@ -179,8 +183,10 @@ impl<'a, DB: DatabaseRef + Sync> Job<'a, DB> {
             self.groups.note_done(index);
         }
         if origin != Origin::Skipped {
-            writer.contention.note(again);
-            self.groups.note(index, again);
+            let gas = writer.committer.gas_used() - gas_before;
+            let in_vain = again && worker.instance.remembered_gas() < gas / REHEARSED_SHARE;
+            writer.contention.note(in_vain);
+            self.groups.note(index, in_vain);
         }
         Ok(again)
     }

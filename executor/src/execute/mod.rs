@@ -170,6 +170,7 @@ impl<'a, DB: DatabaseRef> Instance<'a, DB> {
     fn run(&mut self, index: TxIndex, tx: &'a TxEnv) -> Result<Box<Simulation>, RunError> {
         self.view().begin(Turn { index, sender: tx.caller, nonce: tx.nonce });
         self.evm.ctx.tx = tx;
+        self.evm.precompiles.remembered_gas = 0;
         let outcome = self.handler.run(&mut Guarded(&mut self.evm));
         let journal = &mut self.evm.ctx.journaled_state;
         match outcome {
@@ -195,6 +196,11 @@ impl<'a, DB: DatabaseRef> Instance<'a, DB> {
                 Err(error)
             }
         }
+    }
+
+    /// Gas of what precompiles had given before and gave again in the last run.
+    pub(crate) const fn remembered_gas(&self) -> u64 {
+        self.evm.precompiles.remembered_gas
     }
 
     fn view(&mut self) -> &mut StateView<'a, DB> {

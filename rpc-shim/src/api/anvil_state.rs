@@ -38,9 +38,12 @@ pub(crate) fn register(module: &mut RpcModule<Context>) -> Result<(), RegisterMe
 /// What a dump holds; what else anvil writes is left alone.
 #[derive(Debug, Serialize, Deserialize)]
 struct Dump {
-    /// The block after which the accounts are: none, since anvil would look for it among `blocks`.
+    /// The block after which the accounts are: null, since anvil would look for it among `blocks`.
     #[serde(default, skip_deserializing)]
     block: (),
+    /// Its number: null too, but anvil reads no dump without it.
+    #[serde(default, skip_deserializing)]
+    best_block_number: (),
     accounts: BTreeMap<Address, DumpedAccount>,
     /// Blocks and transactions, which anvil expects to be there.
     #[serde(default, skip_deserializing)]
@@ -89,7 +92,7 @@ pub fn dump_state(node: &Node, deadline: Deadline) -> Result<Vec<u8>, RpcError> 
         let storage = slots.into_iter().map(|(slot, value)| (slot.into(), value.into())).collect();
         accounts.insert(address, DumpedAccount { nonce: account.nonce, balance: account.balance, code, storage });
     }
-    let dump = Dump { block: (), accounts, blocks: [], transactions: [] };
+    let dump = Dump { block: (), best_block_number: (), accounts, blocks: [], transactions: [] };
     serde_json::to_vec(&dump).map_err(|error| RpcError::internal(&error))
 }
 

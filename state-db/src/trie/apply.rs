@@ -9,6 +9,7 @@
 use super::{
     error::{StateTrieError, TrieError, TrieOwner},
     hash::hash_tries,
+    parts::Next,
     source::{InTrie, StateNodeSource},
     sparse::Trie,
     state::{sort_keys, to_leaf},
@@ -91,8 +92,9 @@ pub(crate) fn apply_changes(
         let storage_root = update.storage_root.or(before.map(|leaf| leaf.storage_root));
         to_leaf(after, storage_root.unwrap_or(EMPTY_ROOT_HASH))
     };
+    let next = if live.len() == updates.len() { Next::Root } else { Next::Changes };
     accounts
-        .upsert_all(&live, |(update, _)| &update.hash, accounts_source, leaf)
+        .upsert_all(&live, |(update, _)| &update.hash, accounts_source, next, leaf)
         .map_err(|(place, error)| error.in_trie(TrieOwner::Account(live[place].0.address)))?;
     for Update { address, hash, .. } in updates.iter().filter(|update| update.change.after.is_none()) {
         accounts.remove(hash, accounts_source).map_err(|error| error.in_trie(TrieOwner::Account(*address)))?;
@@ -132,7 +134,8 @@ fn update_group(group: &mut [&mut Update<'_>], source: &impl StateNodeSource) ->
         let source = &InTrie::storage(source, *hash);
         let in_trie = |error: TrieError| error.in_trie(TrieOwner::Storage(*address));
         let (cleared, set): (Vec<(B256, U256)>, Vec<_>) = slots.iter().partition(|(_, value)| value.is_zero());
-        let upserted = trie.upsert_all(&set, |(slot, _)| slot, source, |(_, value), _| *value);
+        let next = if cleared.is_empty() { Next::Root } else { Next::Changes };
+        let upserted = trie.upsert_all(&set, |(slot, _)| slot, source, next, |(_, value), _| *value);
         upserted.map_err(|(_, error)| in_trie(error))?;
         for (slot, _) in &cleared {
             trie.remove(slot, source).map_err(in_trie)?;

@@ -20,7 +20,7 @@ use std::{cmp::Reverse, hint::black_box};
 /// Nodes that are encoded and hashed together; their RLP stays in the second-level cache.
 const CHUNK_LEN: usize = 256;
 /// Changes below a group of subtries that are worth a task of their own, and that fill the lanes.
-const GROUP_CHANGES_MIN: usize = 128;
+pub(super) const GROUP_CHANGES_MIN: usize = 128;
 
 /// A node by subtrie and id.
 type Dirty = (u32, NodeId);
@@ -56,7 +56,8 @@ fn hash_root<V: TrieValue>(trie: &mut Trie<V>) {
     }
 }
 
-fn hash_group<V: TrieValue>(subtries: &mut [&mut Subtrie<V>]) {
+/// Hashes the dirty nodes of subtries, whose roots are dirty, in common batches.
+pub(super) fn hash_group<V: TrieValue>(subtries: &mut [&mut Subtrie<V>]) {
     let tracked: Vec<_> = subtries.iter().map(|subtrie| subtrie.dirty_paths()).collect();
     let roots = subtries.iter().enumerate().map(|(i, subtrie)| (i as u32, subtrie.root));
     let mut levels = vec![roots.collect::<Vec<Dirty>>()];

@@ -6,6 +6,7 @@
 
 use super::{
     error::TrieError,
+    hash::{GROUP_CHANGES_MIN, hash_group},
     node::{Branch, Node, NodeId},
     source::NodeSource,
     sparse::Trie,
@@ -26,9 +27,18 @@ const TOUCHED_LEN: usize = 32;
 /// Children of a branch.
 pub(super) const PARTS: usize = 16;
 
+/// What a trie is asked for when the keys are set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Other changes.
+    Changes,
+    /// The root.
+    Root,
+}
+
 impl<V: TrieValue> Trie<V> {
     /// Sets the values of many keys: that of `items[i]` to what `value` makes of the item and of the present one. The items are
-    /// ascending by `key`.
+    /// ascending by `key`. If `next` says so, many changes are hashed where they are made.
     ///
     /// # Errors
     /// As for [`Self::upsert`], with the position of the item; others may have been set.
@@ -37,9 +47,11 @@ impl<V: TrieValue> Trie<V> {
         items: &[T],
         key: impl Fn(&T) -> &B256 + Sync,
         source: &impl NodeSource,
+        next: Next,
         value: impl Fn(&T, Option<&V>) -> V + Sync,
     ) -> Result<(), (usize, TrieError)> {
         self.split_if_big(items.len());
+        let is_hashed = next == Next::Root && items.len() >= PARTS * GROUP_CHANGES_MIN;
         let is_split = self.is_split();
         let upsert = |part: &mut Subtrie<V>, items: &[T]| {
             for (place, item) in items.iter().enumerate() {
@@ -57,7 +69,12 @@ impl<V: TrieValue> Trie<V> {
         let ranges = ranges_by_nibble(items, &key);
         let mut jobs: Vec<_> = self.parts.iter_mut().zip(ranges).filter(|(_, range)| !range.is_empty()).collect();
         let run = |(part, range): &mut (&mut Subtrie<V>, Range<usize>)| {
-            upsert(part, &items[range.clone()]).map_err(|(place, error)| (range.start + place, error))
+            upsert(part, &items[range.clone()]).map_err(|(place, error)| (range.start + place, error))?;
+            // PERF: now the part is in the caches of this thread.
+            if is_hashed && part.arena.is_dirty(part.root) {
+                hash_group(&mut [part]);
+            }
+            Ok(())
         };
         if items.len() < PARALLEL_MIN {
             jobs.iter_mut().try_for_each(run)

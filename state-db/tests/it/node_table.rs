@@ -173,6 +173,39 @@ fn memory_stays_bounded_and_what_was_used_last_stays_warm() {
     }
 }
 
+/// So many that threads change and hash parts of the trie at once.
+#[test]
+fn many_changes_at_once_leave_the_nodes_of_the_state() {
+    const ACCOUNTS: u64 = 20_000;
+    let mut state = MemoryState::default();
+    for i in 0..ACCOUNTS {
+        state.insert_account(address(i), Account { nonce: i, ..Account::default() });
+    }
+    let (mut full, mut table) = (state_tries(&state), NodeTable::default());
+    table.write(full.known_nodes());
+    let mut tries = StateTrie::from_root(full.root()).tracked();
+    // Every so many accounts change; of these every so many end.
+    for (number, (step, ends)) in (1..).zip([(3, None), (4, Some(7)), (2, None), (5, Some(2))]) {
+        let change = |i: u64| {
+            let lives = ends.is_none_or(|ends| !(i / step).is_multiple_of(ends));
+            let after = lives.then(|| Account { nonce: i + number, ..Account::default() });
+            (
+                address(i),
+                AccountChange { before: state.accounts().get(&address(i)).copied(), after, ..Default::default() },
+            )
+        };
+        let accounts = (number..ACCOUNTS + number).step_by(step as usize).map(change).collect();
+        let changes = BlockChanges { accounts, contracts: Default::default() };
+        state.apply(&changes);
+        tries.apply(&changes, &table).expect("the table holds all nodes");
+        assert_eq!(tries.root(), foreign_root(&state), "block {number}");
+        table.write(tries.take_updates());
+        let mut whole = NodeTable::default();
+        whole.write(state_tries(&state).known_nodes());
+        assert!(table == whole, "block {number}: other nodes");
+    }
+}
+
 fn address(i: u64) -> Address {
     Address::from_word(keccak256(i.to_be_bytes()))
 }

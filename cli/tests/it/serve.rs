@@ -234,7 +234,6 @@ fn a_node_full_of_idle_and_broken_clients_keeps_answering() {
     for (headers, body, status) in [
         (host, call.to_owned(), 200),
         ("host: evil.example\r\n", call.to_owned(), 403),
-        (host, "x".repeat(2 << 20), 413),
         (host, "[".repeat(500_000), 200),
         (host, "{".to_owned(), 200),
         (host, format!("[{}]", [call; 1001].join(",")), 200),
@@ -243,6 +242,9 @@ fn a_node_full_of_idle_and_broken_clients_keeps_answering() {
         assert_eq!(found, status, "{} bytes: {answer}", body.len());
         assert_eq!(answer.contains("0x7a69"), status == 200 && body == call, "{answer}");
     }
+    // What is too long is refused by its header: who sends all of it may be hung up on before it has read the answer.
+    let long = "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 2097152\r\nconnection: close\r\n\r\n";
+    assert_eq!(node.raw(long).0, 413);
     let upgrade = "GET / HTTP/1.1\r\nhost: localhost\r\nupgrade: websocket\r\nconnection: upgrade, close\r\n\
         sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\norigin: https://evil.example\r\n\r\n";
     let closed = Node::dev(&["--http.corsdomain", "https://good.example"]);

@@ -21,7 +21,7 @@ use revm::{
 use std::cell::Cell;
 
 /// Power of two; with 108 bytes each they stay within the cache of a core.
-const ENTRIES: usize = 1024;
+const ENTRIES: usize = 512;
 
 thread_local! {
     /// What the thread's last instance leaves to its next one.

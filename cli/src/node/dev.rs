@@ -14,13 +14,7 @@ use laminar_rpc_shim::{
     node::Node,
     pool::Settings,
 };
-use std::{
-    fmt::Write as _,
-    fs,
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{fmt::Write as _, fs, path::PathBuf, sync::Arc, time::Duration};
 
 /// Flags of a development chain.
 #[derive(Debug, clap::Args)]
@@ -74,11 +68,7 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
 pub(super) async fn start(args: &Args, executor: Arc<BlockExecutor>, servers: &mut Servers) -> anyhow::Result<Started> {
     let flags = &args.dev;
     let keys = flags.start.keys();
-    let now = args
-        .chain
-        .datadir()
-        .is_none()
-        .then(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()));
+    let now = args.chain.datadir().is_none().then(dev::now);
     let node = Arc::new(args.chain.open(Some(&flags.start.genesis(&keys, now)), executor)?);
     let options = dev::Options {
         mining: match flags.block_time {

@@ -34,8 +34,8 @@ pub(super) struct StartFlags {
     /// Base fee of the genesis in wei per gas; that of each block follows from the one before.
     #[arg(long = "block-base-fee-per-gas", visible_alias = "base-fee", value_name = "WEI", requires = "dev")]
     base_fee: Option<u64>,
-    /// Time of the genesis in seconds since 1970; the chain's time goes on from there [default: that of the system; with --datadir 0, and that of the system
-    /// from block 1 on].
+    /// Time of the genesis in seconds since 1970; the chain's time goes on from there [default: that of the system; with --datadir
+    /// 0, and that of the system from block 1 on].
     #[arg(long, value_name = "SECONDS", requires = "dev")]
     timestamp: Option<u64>,
 }

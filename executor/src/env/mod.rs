@@ -43,6 +43,15 @@ pub struct PreparedBlock {
 }
 
 impl PreparedBlock {
+    /// A block of one default transaction, for tests of what runs in a block.
+    #[cfg(test)]
+    pub(crate) fn of_one() -> Self {
+        let header = alloy_consensus::Header::default();
+        let rules = crate::chain_spec::ChainSpec::mainnet().rules_for(&header);
+        let (block_env, cfg_env) = (block_env(&rules, &header), cfg_env(&rules));
+        Self { rules, parent_hash: B256::ZERO, block_env, cfg_env, txs: vec![TxEnv::default()] }
+    }
+
     /// Prepares a block with recovered senders.
     ///
     /// # Errors

@@ -118,8 +118,7 @@ impl<'a, DB: DatabaseRef> EvmTr for Guarded<'_, 'a, DB> {
 mod tests {
     use super::*;
     use crate::{
-        chain_spec::ChainSpec,
-        env::{PreparedBlock, block_env, cfg_env},
+        env::PreparedBlock,
         execute::{Instance, PrecompileOutputs},
         mv_memory::MvMemory,
     };
@@ -127,7 +126,6 @@ mod tests {
     use laminar_state_db::{Account, MemoryState, MemoryStateError};
     use revm::{
         bytecode::Bytecode,
-        context::TxEnv,
         context_interface::CreateScheme,
         state::{AccountId, AccountInfo},
     };
@@ -167,10 +165,7 @@ mod tests {
         state.insert_account(target, Account { balance: U256::from(1), ..Account::default() });
         (0..slots).for_each(|slot| state.insert_slot(target, U256::from(slot), U256::from(1)));
 
-        let header = alloy_consensus::Header::default();
-        let rules = ChainSpec::mainnet().rules_for(&header);
-        let (block_env, cfg_env) = (block_env(&rules, &header), cfg_env(&rules));
-        let block = PreparedBlock { rules, parent_hash: B256::ZERO, block_env, cfg_env, txs: vec![TxEnv::default()] };
+        let block = PreparedBlock::of_one();
         let (memory, outputs, parent) = (MvMemory::new(0), PrecompileOutputs::default(), Numbered(state));
         let mut instance = Instance::new(&block, &parent, &memory, &outputs);
         let inputs = CreateInputs::new(CREATOR, CreateScheme::Create, U256::from(value), Bytes::new(), 0, 0);

@@ -105,8 +105,9 @@ impl MappingKeys {
         for nested in [false, true] {
             messages.clear();
             makers.clear();
+            let mut is_any_nested = false;
             for call in calls.clone() {
-                templates.for_each_pair(
+                is_any_nested |= templates.for_each_pair(
                     &call,
                     nested,
                     |bytes| known(entries, *owner, bytes),
@@ -120,6 +121,9 @@ impl MappingKeys {
             for ((made_of, hash), maker) in messages.iter().zip(hashes.iter()).zip(makers.iter()) {
                 let (made_of, hash, owner, foreseen) = (*made_of, *hash, *owner, Some(*maker));
                 entries[place(&made_of)] = Entry { made_of, hash, owner, foreseen };
+            }
+            if !is_any_nested {
+                break;
             }
         }
     }

@@ -128,17 +128,13 @@ impl<DB: DatabaseRef, TX: Transaction> PrecompileProvider<BlockContext<'_, DB, T
 mod tests {
     use super::*;
     use crate::{
-        chain_spec::ChainSpec,
-        env::{PreparedBlock, block_env, cfg_env},
+        env::PreparedBlock,
         execute::{context, view::StateView},
         mv_memory::MvMemory,
     };
-    use alloy_primitives::{B256, U256, hex};
+    use alloy_primitives::{U256, hex};
     use laminar_state_db::MemoryState;
-    use revm::{
-        context::TxEnv,
-        interpreter::{CallInput, CallScheme, CallValue},
-    };
+    use revm::interpreter::{CallInput, CallScheme, CallValue};
 
     fn call(to: Address, input: &[u8], gas_limit: u64) -> CallInputs {
         CallInputs {
@@ -161,10 +157,7 @@ mod tests {
     #[track_caller]
     fn check(number: u16, input: &[u8], remembered: bool) {
         let spec = SpecId::OSAKA;
-        let header = alloy_consensus::Header::default();
-        let rules = ChainSpec::mainnet().rules_for(&header);
-        let (block_env, cfg_env) = (block_env(&rules, &header), cfg_env(&rules));
-        let block = PreparedBlock { rules, parent_hash: B256::ZERO, block_env, cfg_env, txs: vec![TxEnv::default()] };
+        let block = PreparedBlock::of_one();
         let (memory, outputs, parent) = (MvMemory::new(0), PrecompileOutputs::default(), MemoryState::default());
         let mut context = context(&block, StateView::new(&parent, &memory), &block.txs[0]);
         let (mut ours, mut theirs) = (Precompiles::new(spec, &outputs), EthPrecompiles::new(spec));

@@ -81,16 +81,16 @@ pub(super) struct Templates {
 pub(super) struct Maker(u32);
 
 impl Templates {
-    /// Calls `make` for each pair that `call` will hash, most likely, with nested mappings if `nested` and else without.
-    /// `hash_of` gives hashes that are known already.
+    /// Calls `make` for each pair that `call` will hash, most likely, with nested mappings if `nested` and else without; whether
+    /// there are nested ones. `hash_of` gives hashes that are known already.
     pub(super) fn for_each_pair(
         &mut self,
         call: &Call<'_>,
         nested: bool,
         hash_of: impl Fn(&[u8; PAIR]) -> Option<B256>,
         mut make: impl FnMut([u8; PAIR], Maker),
-    ) {
-        let Some(&at) = self.by_function.get(&(call.target, call.selector)) else { return };
+    ) -> bool {
+        let Some(&at) = self.by_function.get(&(call.target, call.selector)) else { return false };
         let template = &mut self.templates[at as usize];
         if template.made >= TRIAL && template.used < template.made / 4 {
             template.pairs.clear();
@@ -102,6 +102,7 @@ impl Templates {
                 make(message, Maker(at));
             }
         }
+        template.pairs.iter().any(is_nested)
     }
 
     /// Notes that a pair made by `maker` was asked for.

@@ -269,7 +269,7 @@ impl Dev {
     }
 }
 
-/// Seconds since 1970.
-fn now() -> u64 {
+/// The system's time in seconds since 1970.
+pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }

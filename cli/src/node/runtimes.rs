@@ -3,7 +3,7 @@
 //! Place in the flow: made by `mod` before anything listens; the executor's workers and the engine's thread are not among them.
 //! Invariant: where there are too few cores for all, the threads of the public ports wait for those that follow the chain.
 //!
-//! PERF: `acceptance/engine_load.py`, two cores: niceness 19 alone left p95 of newPayload under load at x1.2 to x1.8 of that without,
+//! PERF: `cli/acceptance/engine_load.py`, two cores: niceness 19 alone left p95 of newPayload under load at x1.2 to x1.8 of that without,
 //! because a nice thread that runs keeps its core for a time slice of milliseconds when another one wakes; an idle one does not.
 
 use anyhow::Context as _;

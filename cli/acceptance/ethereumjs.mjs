@@ -1,5 +1,5 @@
 // Two clients build on each other: Laminar and @ethereumjs/client take turns over their Engine APIs, and each must find every
-// block of the other VALID. Run by acceptance/ethereumjs, which starts both.
+// block of the other VALID. Run by cli/acceptance/ethereumjs, which starts both.
 //
 //   node ethereumjs.mjs OUR_ENGINE OUR_HTTP THEIR_ENGINE THEIR_HTTP JWT_FILE BLOCKS
 //

@@ -11,7 +11,7 @@ python="${2:-}"
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 cd "$here"
 # Uniswap V2 from its published artifacts, where the common acceptance scripts lie beside the repository.
-uniswap="$here/../../../shared/acceptance/univ2.mjs"
+uniswap="$here/../../../../shared/acceptance/univ2.mjs"
 if [[ ! -d node_modules ]]; then npm install --no-audit --no-fund; fi
 work="$(mktemp -d)"
 # The first block of both chains, in seconds: times stand in calldata, whose bytes cost gas by what they are.

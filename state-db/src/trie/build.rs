@@ -1,7 +1,8 @@
 //! Nodes from sorted leaves, in one pass.
 
 use super::{
-    node::{Branch, NodeId},
+    id::{Child, Node, NodeId},
+    reference::Reference,
     subtrie::{Subtrie, nibble_at},
     value::TrieValue,
 };
@@ -21,6 +22,9 @@ impl<V: TrieValue> Subtrie<V> {
         let mut subtrie = Self::new(prefix);
         subtrie.arena.leaves.reserve(keys.len());
         subtrie.root = subtrie.build(keys, prefix.len(), value);
+        if subtrie.root != NodeId::EMPTY {
+            subtrie.root_reference = Reference::EMPTY;
+        }
         subtrie.changes = keys.len();
         subtrie
     }
@@ -35,18 +39,30 @@ impl<V: TrieValue> Subtrie<V> {
             [first, .., last] => (Nibbles::unpack(first.0), Nibbles::unpack(last.0)),
         };
         let fork = first.common_prefix_length(&last);
-        let mut children = Branch::EMPTY_CHILDREN;
+        // The place of a branch is before those of its children: a walk down goes forwards in memory.
+        let branch = self.arena.branches.insert_dirty(nibbles_at(keys, fork), self.epoch);
         let mut rest = keys;
         while let Some((key, _)) = rest.first() {
             let here = nibble_at(key, fork);
             let len = group_len(rest, |key| nibble_at(key, fork) == here);
             let (group, others) = rest.split_at(len);
-            children[usize::from(here)] = self.build(group, fork + 1, value);
+            let child = self.build(group, fork + 1, value);
+            self.arena.branches.set_child(branch, here, child);
             rest = others;
         }
-        let branch = self.arena.new_branch(children, self.epoch);
-        self.arena.new_extension(first.slice(depth..fork), branch)
+        self.arena.new_extension(first.slice(depth..fork), Child::dirty(Node::Branch(branch).into())).id
     }
+}
+
+/// The nibbles that ascending keys, which are the same before `depth`, have there: a bit for each.
+fn nibbles_at<T>(keys: &[(B256, T)], depth: usize) -> u16 {
+    let (mut nibbles, mut rest) = (0, keys);
+    while let Some((key, _)) = rest.first() {
+        let here = nibble_at(key, depth);
+        nibbles |= 1 << here;
+        rest = &rest[group_len(rest, |key| nibble_at(key, depth) == here)..];
+    }
+    nibbles
 }
 
 /// Keys at the start that `is_inside` accepts; they all stand before the others.

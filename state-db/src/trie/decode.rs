@@ -5,8 +5,9 @@
 
 use super::{
     error::NodeFault,
-    node::{Arena, Branch, Extension, Leaf, Node, NodeId},
-    reference::Reference,
+    id::{Child, Draft, FANOUT, Node, NodeId},
+    node::Arena,
+    reference::{HASH_PREFIX, Reference},
     value::TrieValue,
 };
 use alloy_rlp::Header;
@@ -15,28 +16,21 @@ use alloy_trie::Nibbles;
 /// Nibbles of a key.
 pub(super) const KEY_NIBBLES: usize = 64;
 
-/// First byte of a reference by hash.
-const HASH_PREFIX: u8 = 0xa0;
 /// No child, no value.
 const EMPTY_STRING: u8 = 0x80;
 /// First bytes of a list whose encoding is shorter than 32 bytes.
 const INLINE_PREFIXES: std::ops::RangeInclusive<u8> = 0xc0..=0xde;
 
 /// Adds the node with these bytes, and its children of less than 32 bytes. `depth` is the length of the path to the node.
-pub(super) fn decode_node<V: TrieValue>(
-    arena: &mut Arena<V>,
-    rlp: &[u8],
-    reference: Reference,
-    depth: usize,
-) -> Result<NodeId, NodeFault> {
+pub(super) fn decode_node<V: TrieValue>(arena: &mut Arena<V>, rlp: &[u8], depth: usize) -> Result<NodeId, NodeFault> {
     let mut payload = rlp;
     let items = Header::decode_bytes(&mut payload, true)?;
     if !payload.is_empty() {
         return Err(alloy_rlp::Error::UnexpectedLength.into());
     }
     match count_items(items)? {
-        17 => decode_branch(arena, items, reference, depth),
-        2 => decode_short(arena, items, reference, depth),
+        17 => decode_branch(arena, items, depth),
+        2 => decode_short(arena, items, depth),
         found => Err(NodeFault::ItemCount(found)),
     }
 }
@@ -51,32 +45,27 @@ fn count_items(mut items: &[u8]) -> Result<usize, NodeFault> {
     Ok(count)
 }
 
-fn decode_branch<V: TrieValue>(
-    arena: &mut Arena<V>,
-    mut items: &[u8],
-    rlp: Reference,
-    depth: usize,
-) -> Result<NodeId, NodeFault> {
+fn decode_branch<V: TrieValue>(arena: &mut Arena<V>, mut items: &[u8], depth: usize) -> Result<NodeId, NodeFault> {
     if depth >= KEY_NIBBLES {
         return Err(NodeFault::Depth);
     }
-    let mut children = Branch::EMPTY_CHILDREN;
-    let mut count = 0;
-    for child in &mut children {
-        *child = decode_child(arena, &mut items, depth + 1)?;
-        count += usize::from(*child != NodeId::EMPTY);
+    // Nothing has used it yet.
+    let mut draft = Draft::new(0);
+    for nibble in 0..FANOUT {
+        draft.set(nibble as u8, decode_child(arena, &mut items, depth + 1)?);
     }
     if items != [EMPTY_STRING] {
         return Err(NodeFault::BranchValue);
     }
+    let count = draft.len();
     if count < 2 {
         return Err(NodeFault::ChildCount(count));
     }
-    Ok(Node::Branch(arena.branches.insert(Branch { children, dirty: 0, used: 0 }, rlp)).into())
+    Ok(arena.new_branch(&draft).id)
 }
 
 /// Takes one reference off the front of `items`.
-fn decode_child<V: TrieValue>(arena: &mut Arena<V>, items: &mut &[u8], depth: usize) -> Result<NodeId, NodeFault> {
+fn decode_child<V: TrieValue>(arena: &mut Arena<V>, items: &mut &[u8], depth: usize) -> Result<Child, NodeFault> {
     let prefix = *items.first().ok_or(NodeFault::Child)?;
     let len = match prefix {
         EMPTY_STRING => 1,
@@ -87,20 +76,16 @@ fn decode_child<V: TrieValue>(arena: &mut Arena<V>, items: &mut &[u8], depth: us
     let (item, rest) = items.split_at_checked(len).ok_or(NodeFault::Child)?;
     *items = rest;
     let reference = Reference::from_raw(item).ok_or(NodeFault::Child)?;
-    match prefix {
-        EMPTY_STRING => Ok(NodeId::EMPTY),
-        HASH_PREFIX => Ok(Node::Blinded(arena.blinded.insert((), reference)).into()),
-        _ => decode_node(arena, item, reference, depth),
-    }
+    let id = match prefix {
+        EMPTY_STRING => NodeId::EMPTY,
+        HASH_PREFIX => NodeId::BLINDED,
+        _ => decode_node(arena, item, depth)?,
+    };
+    Ok(Child { id, reference })
 }
 
 /// A leaf or an extension.
-fn decode_short<V: TrieValue>(
-    arena: &mut Arena<V>,
-    mut items: &[u8],
-    rlp: Reference,
-    depth: usize,
-) -> Result<NodeId, NodeFault> {
+fn decode_short<V: TrieValue>(arena: &mut Arena<V>, mut items: &[u8], depth: usize) -> Result<NodeId, NodeFault> {
     let (path, is_leaf) = decode_path(Header::decode_bytes(&mut items, false)?)?;
     let end = depth + path.len();
     if is_leaf {
@@ -108,7 +93,7 @@ fn decode_short<V: TrieValue>(
             return Err(NodeFault::Depth);
         }
         let value = V::decode(Header::decode_bytes(&mut items, false)?)?;
-        return Ok(Node::Leaf(arena.leaves.insert(Leaf { path, value }, rlp)).into());
+        return Ok(arena.new_leaf(path, value));
     }
     if path.is_empty() || end >= KEY_NIBBLES {
         return Err(NodeFault::Depth);
@@ -117,10 +102,8 @@ fn decode_short<V: TrieValue>(
     if !items.is_empty() {
         return Err(NodeFault::Child);
     }
-    match child.unpack() {
-        Node::Branch(_) | Node::Blinded(_) => {
-            Ok(Node::Extension(arena.extensions.insert(Extension { path, child }, rlp)).into())
-        }
+    match child.id.unpack() {
+        Node::Branch(_) | Node::Blinded => Ok(arena.new_extension(path, child).id),
         _ => Err(NodeFault::ExtensionChild),
     }
 }
@@ -148,7 +131,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn fault(rlp: &[u8]) -> NodeFault {
-        decode_node(&mut Arena::<U256>::default(), rlp, Reference::default(), 62).expect_err("malformed")
+        decode_node(&mut Arena::<U256>::default(), rlp, 62).expect_err("malformed")
     }
 
     #[test]
@@ -171,7 +154,7 @@ mod tests {
     #[test]
     fn leaf_of_two_nibbles_is_read() {
         let mut arena = Arena::<U256>::default();
-        let id = decode_node(&mut arena, &hex!("c4 8220ab 05"), Reference::default(), 62).expect("well formed");
+        let id = decode_node(&mut arena, &hex!("c4 8220ab 05"), 62).expect("well formed");
         let Node::Leaf(place) = id.unpack() else { panic!("{id:?}") };
         assert_eq!(arena.leaves[place].path, Nibbles::from_nibbles([0xa, 0xb]));
         assert_eq!(arena.leaves[place].value, U256::from(5));
@@ -180,7 +163,7 @@ mod tests {
     /// What is accepted must be written back as it was.
     fn check(bytes: &[u8], depth: usize) {
         let mut arena = Arena::<Bytes>::default();
-        if let Ok(id) = decode_node(&mut arena, bytes, Reference::default(), depth) {
+        if let Ok(id) = decode_node(&mut arena, bytes, depth) {
             let mut again = Vec::new();
             encode_node(&arena, id, &mut Vec::new(), &mut again);
             assert_eq!(again, bytes);

@@ -3,8 +3,10 @@
 //! Precondition throughout: the children are clean. The inverse of `decode`.
 
 use super::{
-    node::{Arena, Node, NodeId},
-    reference::{REFERENCE_LEN_MAX, Reference},
+    branch::Branch,
+    id::{FANOUT, Node, NodeId},
+    node::Arena,
+    reference::{HASH_PREFIX, REFERENCE_LEN_MAX, Reference},
     value::TrieValue,
 };
 use alloy_primitives::B256;
@@ -17,7 +19,7 @@ const HEADER_LEN_MAX: usize = 3;
 /// Appends the RLP of a revealed node to `out`; nothing for blinded nodes and for none. `scratch` is overwritten.
 pub(super) fn encode_node<V: TrieValue>(arena: &Arena<V>, id: NodeId, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
     match id.unpack() {
-        Node::Empty | Node::Blinded(_) => {}
+        Node::Empty | Node::Blinded => {}
         Node::Leaf(place) => {
             let leaf = &arena.leaves[place];
             scratch.clear();
@@ -26,14 +28,38 @@ pub(super) fn encode_node<V: TrieValue>(arena: &Arena<V>, id: NodeId, scratch: &
         }
         Node::Extension(place) => {
             let extension = &arena.extensions[place];
-            let child = arena.reference(extension.child).expect("children are hashed before their parent");
-            encode_extension(&extension.path, child, out);
+            assert!(!extension.child.reference.is_empty(), "children are hashed before their parent");
+            encode_extension(&extension.path, &extension.child.reference, out);
         }
         Node::Branch(place) => {
-            let children = arena.child_references(place);
-            assert!(children.iter().all(|child| !child.is_empty()), "children are hashed before their parent");
-            encode_branch(children, out);
+            let branch = arena.branches.get(place);
+            assert!(branch.dirty() == 0, "children are hashed before their parent");
+            if branch.inline() == 0 {
+                encode_hashes(branch, out);
+            } else {
+                let children: [_; FANOUT] = std::array::from_fn(|nibble| branch.reference(nibble as u8));
+                encode_branch(children.each_ref(), out);
+            }
         }
+    }
+}
+
+/// Appends a branch whose children all have 32 bytes or more.
+///
+/// PERF: where each hash stands follows from its place among the children alone, so that none waits for the one before it.
+fn encode_hashes(branch: Branch<'_>, out: &mut Vec<u8>) {
+    const HASH_LEN: usize = B256::len_bytes();
+    let payload_length = FANOUT + 1 + HASH_LEN * branch.present().count_ones() as usize;
+    Header { list: true, payload_length }.encode(out);
+    let start = out.len();
+    out.resize(start + payload_length, EMPTY_STRING_CODE);
+    let payload = &mut out[start..];
+    let mut left = branch.present();
+    for (before, hash) in branch.hashes().enumerate() {
+        let at = left.trailing_zeros() as usize + HASH_LEN * before;
+        payload[at] = HASH_PREFIX;
+        payload[at + 1..][..HASH_LEN].copy_from_slice(hash);
+        left &= left - 1;
     }
 }
 

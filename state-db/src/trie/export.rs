@@ -2,7 +2,7 @@
 
 use super::{
     encode::encode_node,
-    node::{Node, NodeId},
+    id::{Link, Node, NodeId},
     subtrie::{Subtrie, nibble},
     value::TrieValue,
 };
@@ -12,8 +12,8 @@ use alloy_trie::Nibbles;
 impl<V: TrieValue> Subtrie<V> {
     /// Adds the known nodes towards `key` that do not stand in their parent to `nodes`. All must be clean.
     pub(super) fn proof(&self, key: &B256, nodes: &mut Vec<Bytes>) {
-        self.walk(key, |id, is_root| {
-            if is_root || self.arena.reference(id).is_some_and(|rlp| rlp.is_hash()) {
+        self.walk(key, |link, id, is_root| {
+            if is_root || self.reference(link).is_hash() {
                 nodes.push(self.encoded(id));
             }
         });
@@ -22,11 +22,11 @@ impl<V: TrieValue> Subtrie<V> {
     /// Adds the nodes on the way to `key` and the children of its branches to `nodes`, by hash: what a read or an update of
     /// `key` may ask for, collapses included. All nodes must be known and clean.
     pub(super) fn export_around(&self, key: &B256, nodes: &mut B256Map<Bytes>) {
-        self.walk(key, |id, is_root| {
-            self.export(id, is_root, nodes);
+        self.walk(key, |link, id, is_root| {
+            self.export(link, is_root, nodes);
             if let Node::Branch(place) = id.unpack() {
-                for child in self.arena.branches[place].children {
-                    self.export(child, false, nodes);
+                for (nibble, _) in self.arena.branches.get(place).children() {
+                    self.export(Link::Branch(place, nibble), false, nodes);
                 }
             }
         });
@@ -34,13 +34,13 @@ impl<V: TrieValue> Subtrie<V> {
 
     /// Adds the root, if it is known.
     pub(super) fn export_root(&self, nodes: &mut B256Map<Bytes>) {
-        self.export(self.root, self.prefix.is_empty(), nodes);
+        self.export(Link::Root, self.prefix.is_empty(), nodes);
     }
 
-    fn export(&self, id: NodeId, is_root: bool, nodes: &mut B256Map<Bytes>) {
-        let hash = self.arena.reference(id).and_then(|rlp| rlp.as_hash());
-        if let Some(hash) = hash {
-            nodes.entry(hash).or_insert_with(|| self.encoded(id));
+    fn export(&self, link: Link, is_root: bool, nodes: &mut B256Map<Bytes>) {
+        let id = self.linked(link);
+        if let Some(hash) = self.reference(link).as_hash() {
+            nodes.entry(*hash).or_insert_with(|| self.encoded(id));
         } else if is_root && id != NodeId::EMPTY {
             let rlp = self.encoded(id);
             nodes.insert(keccak256(&rlp), rlp);
@@ -53,26 +53,27 @@ impl<V: TrieValue> Subtrie<V> {
         rlp.into()
     }
 
-    /// Calls `visit` for each known node towards `key`, and whether it is the root of the trie.
-    fn walk(&self, key: &B256, mut visit: impl FnMut(NodeId, bool)) {
+    /// Calls `visit` with place and id of each known node towards `key`, and whether it is the root of the trie.
+    fn walk(&self, key: &B256, mut visit: impl FnMut(Link, NodeId, bool)) {
         let key = Nibbles::unpack(key);
-        let (mut id, mut depth) = (self.root, self.prefix.len());
+        let (mut link, mut depth) = (Link::Root, self.prefix.len());
         loop {
+            let id = self.linked(link);
+            if !matches!(id.unpack(), Node::Empty | Node::Blinded) {
+                visit(link, id, depth == 0);
+            }
             match id.unpack() {
-                Node::Empty | Node::Blinded(_) => return,
-                Node::Leaf(_) => return visit(id, depth == 0),
+                Node::Empty | Node::Blinded | Node::Leaf(_) => return,
                 Node::Extension(place) => {
-                    visit(id, depth == 0);
-                    let extension = &self.arena.extensions[place];
-                    if !key.slice(depth..).starts_with(&extension.path) {
+                    let path = &self.arena.extensions[place].path;
+                    if !key.slice(depth..).starts_with(path) {
                         return;
                     }
-                    depth += extension.path.len();
-                    id = extension.child;
+                    depth += path.len();
+                    link = Link::Extension(place);
                 }
                 Node::Branch(place) => {
-                    visit(id, depth == 0);
-                    id = self.arena.branches[place].children[usize::from(nibble(&key, depth))];
+                    link = Link::Branch(place, nibble(&key, depth));
                     depth += 1;
                 }
             }

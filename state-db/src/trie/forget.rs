@@ -6,11 +6,11 @@
 //! Invariant: values and root stay what they are, as long as the source holds what is forgotten.
 
 use super::{
-    node::{Arena, Branch, Extension, Leaf, Node, NodeId},
-    reference::Reference,
+    id::{Child, Link, Node, NodeId},
+    node::{Arena, Extension, Leaf},
     sparse::Trie,
     state::StateTrie,
-    subtrie::{Link, Subtrie},
+    subtrie::Subtrie,
     value::TrieValue,
 };
 use alloy_primitives::{B256, U256};
@@ -25,43 +25,43 @@ impl<V: TrieValue> Subtrie<V> {
     ///
     /// Precondition: no node is dirty.
     pub(super) fn forget_before(&mut self, since: u32) {
-        debug_assert!(!self.arena.is_dirty(self.root), "only clean nodes have a hash to keep");
+        debug_assert!(!self.is_dirty(), "only clean nodes have a hash to keep");
         let mut kept = Arena::default();
-        self.root = copy_since(&self.arena, &mut kept, self.root, since);
+        let root = Child { id: self.root, reference: self.root_reference };
+        self.root = copy_since(&self.arena, &mut kept, root, since);
         self.arena = kept;
     }
 }
 
-/// Copies the node and what is to be kept below it; a branch that was last used before `since` becomes its hash.
-pub(super) fn copy_since<V: TrieValue>(from: &Arena<V>, to: &mut Arena<V>, id: NodeId, since: u32) -> NodeId {
-    let reference = from.reference(id).cloned().unwrap_or_default();
-    match id.unpack() {
-        Node::Empty => NodeId::EMPTY,
-        Node::Blinded(_) => blinded(to, reference),
+/// Copies the node and what is to be kept below it; a branch that was last used before `since` becomes its hash. What stands for
+/// the node stays the same.
+pub(super) fn copy_since<V: TrieValue>(from: &Arena<V>, to: &mut Arena<V>, node: Child, since: u32) -> NodeId {
+    match node.id.unpack() {
+        Node::Empty | Node::Blinded => node.id,
         Node::Leaf(place) => {
             let Leaf { path, value } = &from.leaves[place];
-            Node::Leaf(to.leaves.insert(Leaf { path: *path, value: value.clone() }, reference)).into()
+            to.new_leaf(*path, value.clone())
         }
         Node::Extension(place) => {
             let Extension { path, child } = from.extensions[place];
-            let child = copy_since(from, to, child, since);
-            Node::Extension(to.extensions.insert(Extension { path, child }, reference)).into()
+            let id = copy_since(from, to, child, since);
+            to.new_extension(path, Child { id, ..child }).id
         }
         Node::Branch(place) => {
-            let Branch { children, dirty, used } = &from.branches[place];
+            let branch = from.branches.get(place);
             // A node that stands inside its parent has no hash to come back from.
-            if *used < since && reference.is_hash() {
-                return blinded(to, reference);
+            if branch.used() < since && node.reference.is_hash() {
+                return NodeId::BLINDED;
             }
-            let children = children.map(|child| copy_since(from, to, child, since));
-            let branch = Branch { children, dirty: *dirty, used: *used };
-            Node::Branch(to.branches.insert(branch, reference)).into()
+            let copy = to.branches.insert_copy(branch);
+            for (nibble, id) in branch.children() {
+                let child = Child { id, reference: branch.reference(nibble) };
+                let id = copy_since(from, to, child, since);
+                to.branches.set_child(copy, nibble, id);
+            }
+            Node::Branch(copy).into()
         }
     }
-}
-
-fn blinded<V>(arena: &mut Arena<V>, reference: Reference) -> NodeId {
-    Node::Blinded(arena.blinded.insert((), reference)).into()
 }
 
 impl StateTrie {

@@ -7,7 +7,7 @@
 use super::{
     batch::NodeBatch,
     encode::encode_node,
-    node::{Node, NodeId},
+    id::{Link, Node, NodeId},
     reference::Reference,
     sparse::Trie,
     subtrie::Subtrie,
@@ -22,13 +22,13 @@ const CHUNK_LEN: usize = 256;
 /// Changes below a group of subtries that are worth a task of their own, and that fill the lanes.
 pub(super) const GROUP_CHANGES_MIN: usize = 128;
 
-/// A node by subtrie and id.
-type Dirty = (u32, NodeId);
+/// A node by subtrie, place and id.
+type Dirty = (u32, Link, NodeId);
 
 /// Hashes all dirty nodes of several tries, so that [`Trie::root`] of each is at hand.
 pub fn hash_tries<V: TrieValue>(tries: &mut [&mut Trie<V>]) {
     let parts = tries.iter_mut().flat_map(|trie| &mut trie.parts);
-    let mut dirty: Vec<_> = parts.filter(|part| part.arena.is_dirty(part.root)).collect();
+    let mut dirty: Vec<_> = parts.filter(|part| part.is_dirty()).collect();
     let changes: usize = dirty.iter().map(|part| part.changes).sum();
     let groups_len = (changes / GROUP_CHANGES_MIN).clamp(1, dirty.len().max(1));
     if groups_len == 1 {
@@ -59,7 +59,7 @@ fn hash_root<V: TrieValue>(trie: &mut Trie<V>) {
 /// Hashes the dirty nodes of subtries, whose roots are dirty, in common batches.
 pub(super) fn hash_group<V: TrieValue>(subtries: &mut [&mut Subtrie<V>]) {
     let tracked: Vec<_> = subtries.iter().map(|subtrie| subtrie.dirty_paths()).collect();
-    let roots = subtries.iter().enumerate().map(|(i, subtrie)| (i as u32, subtrie.root));
+    let roots = subtries.iter().enumerate().map(|(i, subtrie)| (i as u32, Link::Root, subtrie.root));
     let mut levels = vec![roots.collect::<Vec<Dirty>>()];
     while let Some(below) = levels.last().map(|level| dirty_children(subtries, level))
         && !below.is_empty()
@@ -68,14 +68,14 @@ pub(super) fn hash_group<V: TrieValue>(subtries: &mut [&mut Subtrie<V>]) {
     }
     let mut batch = NodeBatch::default();
     for chunk in levels.iter().rev().flat_map(|level| level.chunks(CHUNK_LEN)) {
-        let touched = chunk.iter().map(|(subtrie, id)| subtries[*subtrie as usize].arena.touch(*id));
+        let touched = chunk.iter().map(|(subtrie, _, id)| subtries[*subtrie as usize].arena.touch(*id));
         black_box(touched.sum::<usize>());
-        for (subtrie, id) in chunk {
+        for (subtrie, _, id) in chunk {
             batch.add(|value, rlp| encode_node(&subtries[*subtrie as usize].arena, *id, value, rlp));
         }
         batch.finish(|i, reference| {
-            let (subtrie, id) = chunk[i];
-            subtries[subtrie as usize].arena.set_reference(id, reference);
+            let (subtrie, link, _) = chunk[i];
+            subtries[subtrie as usize].set_reference(link, reference);
         });
     }
     for (subtrie, dirty) in subtries.iter_mut().zip(tracked) {
@@ -86,15 +86,18 @@ pub(super) fn hash_group<V: TrieValue>(subtries: &mut [&mut Subtrie<V>]) {
 
 fn dirty_children<V: TrieValue>(subtries: &[&mut Subtrie<V>], level: &[Dirty]) -> Vec<Dirty> {
     let mut below = Vec::new();
-    for &(i, id) in level {
+    for &(i, _, id) in level {
         let arena = &subtries[i as usize].arena;
         match id.unpack() {
             Node::Extension(place) => {
                 let child = arena.extensions[place].child;
-                below.extend(arena.is_dirty(child).then_some((i, child)));
+                below.extend(child.reference.is_empty().then_some((i, Link::Extension(place), child.id)));
             }
-            Node::Branch(place) => below.extend(arena.branches[place].dirty_children().map(|(_, child)| (i, child))),
-            Node::Empty | Node::Blinded(_) | Node::Leaf(_) => {}
+            Node::Branch(place) => {
+                let children = arena.branches.get(place).dirty_children();
+                below.extend(children.map(|(nibble, child)| (i, Link::Branch(place, nibble), child)));
+            }
+            Node::Empty | Node::Blinded | Node::Leaf(_) => {}
         }
     }
     below

@@ -5,13 +5,16 @@
 
 mod apply;
 mod batch;
+mod branch;
 mod build;
+mod bulk;
 mod decode;
 mod encode;
 mod error;
 mod export;
 mod forget;
 mod hash;
+mod id;
 mod indexed;
 mod node;
 mod ordered;

@@ -7,7 +7,7 @@
 use super::{
     error::TrieError,
     hash::{GROUP_CHANGES_MIN, hash_group},
-    node::{Branch, Node, NodeId},
+    id::{Child, Draft, Node, NodeId},
     source::NodeSource,
     sparse::Trie,
     subtrie::Subtrie,
@@ -16,14 +16,12 @@ use super::{
 use alloy_primitives::B256;
 use alloy_trie::Nibbles;
 use rayon::prelude::*;
-use std::{hint::black_box, ops::Range};
+use std::ops::Range;
 
 /// Leaves from which a trie is worth dividing.
 pub(super) const SPLIT_MIN: usize = 4096;
 /// Keys of an update from which threads share the work.
 pub(super) const PARALLEL_MIN: usize = 256;
-/// Keys towards which nodes are read in step.
-const TOUCHED_LEN: usize = 32;
 /// Children of a branch.
 pub(super) const PARTS: usize = 16;
 
@@ -52,17 +50,8 @@ impl<V: TrieValue> Trie<V> {
     ) -> Result<(), (usize, TrieError)> {
         self.split_if_big(items.len());
         let is_hashed = next == Next::Root && items.len() >= PARTS * GROUP_CHANGES_MIN;
-        let is_split = self.is_split();
-        let upsert = |part: &mut Subtrie<V>, items: &[T]| {
-            for (place, item) in items.iter().enumerate() {
-                if is_split && place % TOUCHED_LEN == 0 {
-                    black_box(part.touch(items[place..].iter().take(TOUCHED_LEN).map(&key)));
-                }
-                part.upsert(key(item), source, |before| value(item, before)).map_err(|error| (place, error))?;
-            }
-            Ok(())
-        };
-        if !is_split {
+        let upsert = |part: &mut Subtrie<V>, items: &[T]| part.upsert_sorted(items, &key, source, &value);
+        if !self.is_split() {
             return upsert(&mut self.parts[0], items);
         }
         self.root = None;
@@ -71,7 +60,7 @@ impl<V: TrieValue> Trie<V> {
         let run = |(part, range): &mut (&mut Subtrie<V>, Range<usize>)| {
             upsert(part, &items[range.clone()]).map_err(|(place, error)| (range.start + place, error))?;
             // PERF: now the part is in the caches of this thread.
-            if is_hashed && part.arena.is_dirty(part.root) {
+            if is_hashed && part.is_dirty() {
                 hash_group(&mut [part]);
             }
             Ok(())
@@ -98,15 +87,18 @@ impl<V: TrieValue> Trie<V> {
     pub fn split(&mut self) {
         let [whole] = &*self.parts else { return };
         let Node::Branch(place) = whole.root.unpack() else { return };
-        let part = |(nibble, child): (_, &NodeId)| {
-            let mut part = Subtrie { epoch: whole.epoch, ..Subtrie::new(prefix(nibble)) };
+        let branch = whole.arena.branches.get(place);
+        let part = |nibble: u8| {
+            let mut part = Subtrie { epoch: whole.epoch, ..Subtrie::new(prefix(usize::from(nibble))) };
             part.journal = whole.journal.as_ref().map(|_| Box::default());
-            part.root = super::forget::copy_since(&whole.arena, &mut part.arena, *child, 0);
+            let child = Child { id: branch.child(nibble), reference: branch.reference(nibble) };
+            part.root = super::forget::copy_since(&whole.arena, &mut part.arena, child, 0);
+            part.root_reference = child.reference;
             part.changes = whole.changes.div_ceil(PARTS);
             part
         };
-        let parts = whole.arena.branches[place].children.iter().enumerate().map(part).collect();
-        self.root = whole.arena.reference(whole.root).cloned();
+        let parts = (0..PARTS as u8).map(part).collect();
+        self.root = Some(whole.root_reference).filter(|root| !root.is_empty());
         self.keep_journals();
         self.parts = parts;
     }
@@ -123,15 +115,15 @@ impl<V: TrieValue> Trie<V> {
         let mut whole = Subtrie { epoch: self.parts[0].epoch, ..Subtrie::new(Nibbles::new()) };
         whole.journal = self.journal.as_ref().map(|_| Box::default());
         whole.changes = self.parts.iter().map(|part| part.changes).sum();
-        let mut children = Branch::EMPTY_CHILDREN;
-        for (child, part) in children.iter_mut().zip(&self.parts) {
-            *child = super::forget::copy_since(&part.arena, &mut whole.arena, part.root, 0);
+        let mut draft = Draft::new(whole.epoch);
+        for (nibble, part) in (0..).zip(&self.parts) {
+            let root = Child { id: part.root, reference: part.root_reference };
+            let id = super::forget::copy_since(&part.arena, &mut whole.arena, root, 0);
+            draft.set(nibble, Child { id, ..root });
         }
-        whole.root = whole.arena.new_branch(children, whole.epoch);
-        let is_clean = children.iter().all(|child| !whole.arena.is_dirty(*child));
-        if let Some(reference) = self.root.take().filter(|_| is_clean) {
-            whole.arena.set_reference(whole.root, reference);
-        }
+        whole.root = whole.arena.new_branch(&draft).id;
+        let is_clean = self.parts.iter().all(|part| !part.is_dirty());
+        whole.root_reference = self.root.take().filter(|_| is_clean).unwrap_or_default();
         self.keep_journals();
         self.parts = vec![whole];
     }

@@ -1,12 +1,12 @@
 //! What stands for a node in its parent.
 
 use alloy_primitives::{B256, keccak256};
-use alloy_rlp::EMPTY_STRING_CODE;
+use alloy_rlp::{EMPTY_LIST_CODE, EMPTY_STRING_CODE};
 
 /// A hash with its header.
 pub(super) const REFERENCE_LEN_MAX: usize = 33;
 /// First byte of a reference by hash.
-const HASH_PREFIX: u8 = EMPTY_STRING_CODE + 32;
+pub(super) const HASH_PREFIX: u8 = EMPTY_STRING_CODE + 32;
 
 /// The RLP of a node if it is shorter than 32 bytes, else its hash with a header (yellow paper, appendix D); nothing for a node
 /// that must be hashed.
@@ -21,11 +21,14 @@ pub(super) struct Reference {
 
 impl Default for Reference {
     fn default() -> Self {
-        Self { bytes: [0; REFERENCE_LEN_MAX], len: 0 }
+        Self::EMPTY
     }
 }
 
 impl Reference {
+    /// What stands for a node that must be hashed.
+    pub(super) const EMPTY: Self = Self { bytes: [0; REFERENCE_LEN_MAX], len: 0 };
+
     /// What stands in a branch where there is no child.
     pub(super) const NONE: Self = {
         let mut bytes = [0; REFERENCE_LEN_MAX];
@@ -39,6 +42,19 @@ impl Reference {
         let mut bytes = [HASH_PREFIX; REFERENCE_LEN_MAX];
         bytes[1..].copy_from_slice(hash.as_slice());
         Self { bytes, len: REFERENCE_LEN_MAX as u8 }
+    }
+
+    /// The node whose RLP these bytes begin with; zeros follow. It is a list of less than 32 bytes.
+    pub(super) fn of_inline(padded: &[u8; 32]) -> Self {
+        let mut bytes = [0; REFERENCE_LEN_MAX];
+        bytes[..32].copy_from_slice(padded);
+        Self { bytes, len: 1 + (padded[0] - EMPTY_LIST_CODE) }
+    }
+
+    /// The bytes of a node of less than 32 bytes, and zeros behind them.
+    pub(super) fn inline_bytes(&self) -> [u8; 32] {
+        debug_assert!(!self.is_hash() && self.bytes[0] >= EMPTY_LIST_CODE, "{self:?} is the RLP of no node");
+        std::array::from_fn(|i| self.bytes[i])
     }
 
     /// These bytes as they are; `None` if they are too many.
@@ -61,13 +77,14 @@ impl Reference {
     }
 
     /// The hash, if it is one.
-    pub(super) fn as_hash(&self) -> Option<B256> {
-        self.is_hash().then(|| B256::from_slice(&self.bytes[1..]))
+    pub(super) fn as_hash(&self) -> Option<&B256> {
+        let [_, hash @ ..] = &self.bytes;
+        self.is_hash().then(|| hash.into())
     }
 
     /// The hash of the node, as a root has it however short the node is.
     pub(super) fn to_hash(self) -> B256 {
-        self.as_hash().unwrap_or_else(|| keccak256(&*self))
+        self.as_hash().copied().unwrap_or_else(|| keccak256(&*self))
     }
 
     /// The bytes, and zeros behind them.

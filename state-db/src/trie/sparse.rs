@@ -10,7 +10,7 @@
 use super::{
     encode::encode_branch,
     error::TrieError,
-    node::{Node, NodeId},
+    id::NodeId,
     parts::{PARTS, SPLIT_MIN, first_nibble, prefix, ranges_by_nibble},
     reference::Reference,
     source::NodeSource,
@@ -45,7 +45,7 @@ impl<V: TrieValue> Trie<V> {
         let mut trie = Self::default();
         if root != EMPTY_ROOT_HASH {
             let whole = &mut trie.parts[0];
-            whole.root = Node::Blinded(whole.arena.blinded.insert((), Reference::of_hash(&root))).into();
+            (whole.root, whole.root_reference) = (NodeId::BLINDED, Reference::of_hash(&root));
         }
         trie
     }
@@ -83,7 +83,7 @@ impl<V: TrieValue> Trie<V> {
 
     /// Whether only the root hash is known.
     pub fn is_unknown(&self) -> bool {
-        matches!(&*self.parts, [whole] if matches!(whole.root.unpack(), Node::Blinded(_)))
+        matches!(&*self.parts, [whole] if whole.root == NodeId::BLINDED)
     }
 
     /// The value at `key`; `None` only where the trie proves that there is none.
@@ -167,7 +167,7 @@ impl<V: TrieValue> Trie<V> {
             return Some(EMPTY_ROOT_HASH);
         }
         let root = match &*self.parts {
-            [whole] => whole.arena.reference(whole.root),
+            [whole] => Some(&whole.root_reference).filter(|root| !root.is_empty()),
             _ => self.root.as_ref(),
         };
         // A root shorter than 32 bytes stands in its reference unhashed, but the root hash is a hash always.
@@ -204,7 +204,7 @@ impl<V: TrieValue> Trie<V> {
     pub(super) fn root_rlp(&self) -> Option<Bytes> {
         let parts: &[Subtrie<V>; PARTS] = self.parts.as_slice().try_into().ok()?;
         let mut rlp = Vec::new();
-        encode_branch(parts.each_ref().map(Subtrie::root_reference), &mut rlp);
+        encode_branch(parts.each_ref().map(Subtrie::clean_root), &mut rlp);
         Some(rlp.into())
     }
 

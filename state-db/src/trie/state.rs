@@ -199,13 +199,18 @@ fn hash_slots(slots: &SlotMap<U256>) -> Vec<(B256, U256)> {
 ///
 /// PERF: keys are hashes, so that their first eight bytes nearly always decide, and are compared as one number.
 pub(super) fn sort_keys<T: Send>(keys: &mut [(B256, T)]) {
-    let first = |key: &B256| u64::from_be_bytes(std::array::from_fn(|i| key[i]));
-    let order = |(a, _): &(B256, T), (b, _): &(B256, T)| first(a).cmp(&first(b)).then_with(|| a.cmp(b));
+    let order = |(a, _): &(B256, T), (b, _): &(B256, T)| first_bytes(a).cmp(&first_bytes(b)).then_with(|| a.cmp(b));
     if keys.len() < PARALLEL_SORT_MIN {
         keys.sort_unstable_by(order);
     } else {
         keys.par_sort_unstable_by(order);
     }
+}
+
+/// The first eight bytes of a key as a number.
+#[inline]
+pub(super) fn first_bytes(key: &B256) -> u64 {
+    u64::from_be_bytes(std::array::from_fn(|i| key[i]))
 }
 
 pub(super) fn to_leaf(account: &Account, storage_root: B256) -> TrieAccount {

@@ -7,7 +7,8 @@
 use super::{
     decode::{KEY_NIBBLES, decode_node},
     error::{NodeFault, TrieError},
-    node::{Arena, Node, NodeId},
+    id::{Link, Node, NodeId},
+    node::Arena,
     reference::Reference,
     source::NodeSource,
     updates::Journal,
@@ -23,6 +24,8 @@ pub(super) struct Subtrie<V> {
     pub(super) prefix: Nibbles,
     pub(super) arena: Arena<V>,
     pub(super) root: NodeId,
+    /// What stands for the root above; empty if it is dirty.
+    pub(super) root_reference: Reference,
     /// Scratch of `update`, kept for its memory.
     pub(super) links: Vec<Link>,
     /// Counts the blocks of a state, so that `forget` knows what was used when.
@@ -40,20 +43,13 @@ impl<V> Subtrie<V> {
             prefix,
             arena: Arena::default(),
             root: NodeId::EMPTY,
+            root_reference: Reference::NONE,
             links: Vec::new(),
             epoch: 0,
             journal: None,
             changes: 0,
         }
     }
-}
-
-/// The place that holds a node's id.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Link {
-    Root,
-    Extension(u32),
-    Branch(u32, u8),
 }
 
 impl<V: TrieValue> Subtrie<V> {
@@ -63,56 +59,34 @@ impl<V: TrieValue> Subtrie<V> {
     /// [`TrieError::MissingNode`] if a node on the way is not known.
     pub(super) fn get(&self, key: &B256) -> Result<Option<&V>, TrieError> {
         let key = Nibbles::unpack(key);
-        let (mut id, mut depth) = (self.root, self.prefix.len());
+        let (mut link, mut depth) = (Link::Root, self.prefix.len());
         loop {
-            match id.unpack() {
+            match self.linked(link).unpack() {
                 Node::Empty => return Ok(None),
-                Node::Blinded(place) => {
-                    return Err(TrieError::MissingNode { path: key.slice(..depth), hash: self.blinded_hash(place) });
+                Node::Blinded => {
+                    return Err(TrieError::MissingNode {
+                        path: key.slice(..depth),
+                        hash: self.reference(link).to_hash(),
+                    });
                 }
                 Node::Leaf(place) => {
                     let leaf = &self.arena.leaves[place];
                     return Ok((leaf.path == key.slice(depth..)).then_some(&leaf.value));
                 }
                 Node::Extension(place) => {
-                    let extension = &self.arena.extensions[place];
-                    if !key.slice(depth..).starts_with(&extension.path) {
+                    let path = &self.arena.extensions[place].path;
+                    if !key.slice(depth..).starts_with(path) {
                         return Ok(None);
                     }
-                    depth += extension.path.len();
-                    id = extension.child;
+                    depth += path.len();
+                    link = Link::Extension(place);
                 }
                 Node::Branch(place) => {
-                    id = self.arena.branches[place].children[usize::from(nibble(&key, depth))];
+                    link = Link::Branch(place, nibble(&key, depth));
                     depth += 1;
                 }
             }
         }
-    }
-
-    /// Reads the known nodes towards some keys in step, for nothing but to have them in the caches when one key after the other is
-    /// changed; gives a number made of them.
-    ///
-    /// PERF: a walk waits for memory at each node; walks in step wait together.
-    pub(super) fn touch<'k>(&self, keys: impl Iterator<Item = &'k B256>) -> usize {
-        let mut walks: Vec<_> = keys.map(|key| (key, self.root)).collect();
-        let (mut depth, mut sum) = (self.prefix.len(), 0);
-        while !walks.is_empty() && depth < KEY_NIBBLES {
-            walks.retain_mut(|(key, id)| match id.unpack() {
-                Node::Branch(place) => {
-                    sum += self.arena.branches.references[place as usize].len();
-                    *id = self.arena.branches[place].children[usize::from(nibble_at(key, depth))];
-                    true
-                }
-                Node::Leaf(place) => {
-                    sum += self.arena.leaves.references[place as usize].len() + self.arena.leaves[place].path.len();
-                    false
-                }
-                Node::Empty | Node::Blinded(_) | Node::Extension(_) => false,
-            });
-            depth += 1;
-        }
-        sum
     }
 
     /// Makes the path to `key` known, as far as it exists, so that [`Self::get`] answers.
@@ -133,11 +107,11 @@ impl<V: TrieValue> Subtrie<V> {
                     link = Link::Extension(place);
                 }
                 Node::Branch(place) => {
-                    self.arena.branches[place].used = self.epoch;
+                    self.arena.branches.set_used(place, self.epoch);
                     link = Link::Branch(place, nibble(&key, depth));
                     depth += 1;
                 }
-                Node::Empty | Node::Leaf(_) | Node::Blinded(_) => return Ok(()),
+                Node::Empty | Node::Leaf(_) | Node::Blinded => return Ok(()),
             }
         }
     }
@@ -150,7 +124,7 @@ impl<V: TrieValue> Subtrie<V> {
         let mut revealed = 0;
         let mut todo = vec![(Link::Root, self.prefix)];
         while let Some((link, path)) = todo.pop() {
-            let was_blinded = matches!(self.linked(link).unpack(), Node::Blinded(_));
+            let was_blinded = self.linked(link) == NodeId::BLINDED;
             let id = match self.resolve(link, || path, source) {
                 Err(TrieError::MissingNode { .. }) => continue,
                 id => id?,
@@ -164,11 +138,11 @@ impl<V: TrieValue> Subtrie<V> {
                     todo.push((Link::Extension(place), path.join(&self.arena.extensions[place].path)));
                 }
                 Node::Branch(place) => {
-                    let children = (0..16).zip(&self.arena.branches[place].children);
-                    let inner = children.filter(|(_, child)| !matches!(child.unpack(), Node::Empty | Node::Leaf(_)));
+                    let children = self.arena.branches.get(place).children();
+                    let inner = children.filter(|(_, child)| !matches!(child.unpack(), Node::Leaf(_)));
                     todo.extend(inner.map(|(i, _)| (Link::Branch(place, i), child_path(&path, i))));
                 }
-                Node::Empty | Node::Leaf(_) | Node::Blinded(_) => {}
+                Node::Empty | Node::Leaf(_) | Node::Blinded => {}
             }
         }
         Ok(revealed)
@@ -179,7 +153,7 @@ impl<V: TrieValue> Subtrie<V> {
         let mut todo = vec![(self.root, self.prefix)];
         while let Some((id, path)) = todo.pop() {
             match id.unpack() {
-                Node::Empty | Node::Blinded(_) => {}
+                Node::Empty | Node::Blinded => {}
                 Node::Leaf(place) => {
                     let leaf = &self.arena.leaves[place];
                     let mut key = B256::ZERO;
@@ -188,11 +162,11 @@ impl<V: TrieValue> Subtrie<V> {
                 }
                 Node::Extension(place) => {
                     let extension = &self.arena.extensions[place];
-                    todo.push((extension.child, path.join(&extension.path)));
+                    todo.push((extension.child.id, path.join(&extension.path)));
                 }
                 Node::Branch(place) => {
-                    let children = &self.arena.branches[place].children;
-                    todo.extend((0..16).zip(children).rev().map(|(i, child)| (*child, child_path(&path, i))));
+                    let children = self.arena.branches.get(place).children();
+                    todo.extend(children.rev().map(|(i, child)| (child, child_path(&path, i))));
                 }
             }
         }
@@ -202,28 +176,60 @@ impl<V: TrieValue> Subtrie<V> {
     ///
     /// # Panics
     /// The root is dirty.
-    pub(super) fn root_reference(&self) -> &Reference {
-        let reference = self.arena.reference(self.root);
-        assert!(reference.is_some() || self.root == NodeId::EMPTY, "children are hashed before their parent");
-        reference.unwrap_or(&Reference::NONE)
+    pub(super) fn clean_root(&self) -> &Reference {
+        assert!(!self.is_dirty(), "children are hashed before their parent");
+        &self.root_reference
+    }
+
+    /// Whether there is something to hash.
+    pub(super) fn is_dirty(&self) -> bool {
+        self.root_reference.is_empty()
     }
 
     /// The id at a place.
     pub(super) fn linked(&self, link: Link) -> NodeId {
         match link {
             Link::Root => self.root,
-            Link::Extension(place) => self.arena.extensions[place].child,
-            Link::Branch(place, nibble) => self.arena.branches[place].children[usize::from(nibble)],
+            Link::Extension(place) => self.arena.extensions[place].child.id,
+            Link::Branch(place, nibble) => self.arena.branches.get(place).child(nibble),
         }
     }
 
-    /// Puts another id at a place.
+    /// Puts another id at a place where there is a node already.
     pub(super) fn set_linked(&mut self, link: Link, id: NodeId) {
         match link {
             Link::Root => self.root = id,
-            Link::Extension(place) => self.arena.extensions[place].child = id,
-            Link::Branch(place, nibble) => self.arena.branches[place].children[usize::from(nibble)] = id,
+            Link::Extension(place) => self.arena.extensions[place].child.id = id,
+            Link::Branch(place, nibble) => self.arena.branches.set_child(place, nibble, id),
         }
+    }
+
+    /// What stands for the node at a place: empty if it is dirty, [`Reference::NONE`] where there is none.
+    pub(super) fn reference(&self, link: Link) -> Reference {
+        match link {
+            Link::Root => self.root_reference,
+            Link::Extension(place) => self.arena.extensions[place].child.reference,
+            Link::Branch(place, nibble) => self.arena.branches.get(place).reference(nibble),
+        }
+    }
+
+    /// Notes the computed reference of the node at a place, whose children are clean; it is clean then.
+    pub(super) fn set_reference(&mut self, link: Link, reference: Reference) {
+        match link {
+            Link::Root => self.root_reference = reference,
+            Link::Extension(place) => self.arena.extensions[place].child.reference = reference,
+            Link::Branch(place, nibble) => self.arena.branches.set_reference(place, nibble, &reference),
+        }
+    }
+
+    /// Notes that the node at a place must be hashed; says whether that was known.
+    pub(super) fn mark_dirty(&mut self, link: Link) -> bool {
+        let reference = match link {
+            Link::Root => &mut self.root_reference,
+            Link::Extension(place) => &mut self.arena.extensions[place].child.reference,
+            Link::Branch(place, nibble) => return self.arena.branches.mark_dirty(place, nibble),
+        };
+        std::mem::take(reference).is_empty()
     }
 
     /// The node at a place, read from the source if only its hash is known; never [`Node::Blinded`].
@@ -234,29 +240,22 @@ impl<V: TrieValue> Subtrie<V> {
         source: &impl NodeSource,
     ) -> Result<NodeId, TrieError> {
         let id = self.linked(link);
-        let Node::Blinded(place) = id.unpack() else {
+        if id != NodeId::BLINDED {
             return Ok(id);
-        };
-        let (path, hash) = (path(), self.blinded_hash(place));
+        }
+        let (path, hash) = (path(), self.reference(link).to_hash());
         let rlp = match source.node(&path, &hash) {
             Ok(Some(rlp)) => rlp,
             Ok(None) => return Err(TrieError::MissingNode { path, hash }),
             Err(source) => return Err(TrieError::Source { path, hash, source }),
         };
         let malformed = |fault| TrieError::MalformedNode { path, hash, fault };
-        let id = decode_node(&mut self.arena, &rlp, Reference::of_hash(&hash), path.len()).map_err(malformed)?;
+        let id = decode_node(&mut self.arena, &rlp, path.len()).map_err(malformed)?;
         if matches!(link, Link::Extension(_)) && !matches!(id.unpack(), Node::Branch(_)) {
             return Err(malformed(NodeFault::ExtensionChild));
         }
-        self.arena.blinded.release(place);
         self.set_linked(link, id);
         Ok(id)
-    }
-
-    /// The hash behind a blinded node. Shorter nodes stand inside their parent and are never blinded.
-    pub(super) fn blinded_hash(&self, place: u32) -> B256 {
-        let reference = &self.arena.blinded.references[place as usize];
-        reference.to_hash()
     }
 }
 

@@ -4,9 +4,10 @@
 
 use super::{
     error::TrieError,
-    node::{Branch, Node, NodeId},
+    id::{Child, Draft, Link, Node, NodeId},
+    reference::Reference,
     source::NodeSource,
-    subtrie::{Link, Subtrie, child_path, nibble},
+    subtrie::{Subtrie, child_path, nibble},
     value::TrieValue,
 };
 use alloy_primitives::B256;
@@ -34,15 +35,13 @@ impl<V: TrieValue> Subtrie<V> {
                     return Ok(());
                 }
                 leaf.value = value;
-                self.arena.leaves.mark_dirty(place);
                 end
             }
             Node::Leaf(place) => {
                 let path = self.arena.leaves[place].path;
                 let shared = path.common_prefix_length(&rest);
                 self.arena.leaves[place].path = path.slice(shared + 1..);
-                self.arena.leaves.mark_dirty(place);
-                self.fork(path, end, rest, value(None))
+                self.fork(path, Child::dirty(end), rest, value(None))
             }
             Node::Extension(place) => {
                 let path = self.arena.extensions[place].path;
@@ -52,7 +51,7 @@ impl<V: TrieValue> Subtrie<V> {
                 let below = self.arena.new_extension(path.slice(shared + 1..), child);
                 self.fork(path, below, rest, value(None))
             }
-            Node::Empty | Node::Blinded(_) | Node::Branch(_) => self.arena.new_leaf(rest, value(None)),
+            Node::Empty | Node::Blinded | Node::Branch(_) => self.arena.new_leaf(rest, value(None)),
         };
         self.replace_end(node);
         Ok(())
@@ -74,7 +73,7 @@ impl<V: TrieValue> Subtrie<V> {
         }
         let collapse = match self.links.last() {
             Some(Link::Branch(branch, gone)) => {
-                self.arena.branches[*branch].only_other_child(*gone).map(|left| (*branch, left))
+                self.arena.branches.get(*branch).only_other_child(*gone).map(|left| (*branch, left))
             }
             _ => None,
         };
@@ -100,7 +99,7 @@ impl<V: TrieValue> Subtrie<V> {
             let id = self.resolve(link, || key.slice(..depth), source)?;
             self.links.push(link);
             match id.unpack() {
-                Node::Empty | Node::Leaf(_) | Node::Blinded(_) => return Ok((id, depth)),
+                Node::Empty | Node::Leaf(_) | Node::Blinded => return Ok((id, depth)),
                 Node::Extension(place) => {
                     let path = &self.arena.extensions[place].path;
                     if !key.slice(depth..).starts_with(path) {
@@ -110,7 +109,7 @@ impl<V: TrieValue> Subtrie<V> {
                     link = Link::Extension(place);
                 }
                 Node::Branch(place) => {
-                    self.arena.branches[place].used = self.epoch;
+                    self.arena.branches.set_used(place, self.epoch);
                     link = Link::Branch(place, nibble(key, depth));
                     depth += 1;
                 }
@@ -120,13 +119,14 @@ impl<V: TrieValue> Subtrie<V> {
 
     /// A branch between the node `below`, whose path was `path`, and a new leaf at `rest`; an extension above it for what
     /// both share.
-    fn fork(&mut self, path: Nibbles, below: NodeId, rest: Nibbles, value: V) -> NodeId {
+    fn fork(&mut self, path: Nibbles, below: Child, rest: Nibbles, value: V) -> NodeId {
         let shared = path.common_prefix_length(&rest);
-        let mut children = Branch::EMPTY_CHILDREN;
-        children[usize::from(nibble(&path, shared))] = below;
-        children[usize::from(nibble(&rest, shared))] = self.arena.new_leaf(rest.slice(shared + 1..), value);
-        let branch = self.arena.new_branch(children, self.epoch);
-        self.arena.new_extension(rest.slice(..shared), branch)
+        let leaf = self.arena.new_leaf(rest.slice(shared + 1..), value);
+        let mut draft = Draft::new(self.epoch);
+        draft.set(nibble(&path, shared), below);
+        draft.set(nibble(&rest, shared), Child::dirty(leaf));
+        let branch = self.arena.new_branch(&draft);
+        self.arena.new_extension(rest.slice(..shared), branch).id
     }
 
     /// Notes that no node stands at `path` any more, if the trie is tracked.
@@ -144,7 +144,7 @@ impl<V: TrieValue> Subtrie<V> {
         }
         self.note_cleared(*path);
         let child = self.links.last().map(|link| match *link {
-            Link::Branch(place, _) => self.arena.branches[place].children[usize::from(left)],
+            Link::Branch(place, _) => self.arena.branches.get(place).child(left),
             Link::Root | Link::Extension(_) => NodeId::EMPTY,
         });
         if child.is_some_and(|child| !matches!(child.unpack(), Node::Branch(_))) {
@@ -154,7 +154,8 @@ impl<V: TrieValue> Subtrie<V> {
 
     /// Replaces `branch` by its only child left, which is known; an extension above melts into the result.
     fn collapse(&mut self, branch: u32, left: u8) {
-        let child = self.arena.branches[branch].children[usize::from(left)];
+        let parent = self.arena.branches.get(branch);
+        let child = Child { id: parent.child(left), reference: parent.reference(left) };
         self.arena.branches.release(branch);
         // The place of the removed leaf; now the end is the branch.
         self.links.pop();
@@ -164,20 +165,18 @@ impl<V: TrieValue> Subtrie<V> {
             self.arena.extensions.release(place);
             self.links.pop();
         }
-        let node = match child.unpack() {
+        let node = match child.id.unpack() {
             Node::Leaf(place) => {
                 let leaf = &mut self.arena.leaves[place];
                 leaf.path = path.join(&leaf.path);
-                self.arena.leaves.mark_dirty(place);
-                child
+                child.id
             }
             Node::Extension(place) => {
                 let extension = &mut self.arena.extensions[place];
                 extension.path = path.join(&extension.path);
-                self.arena.extensions.mark_dirty(place);
-                child
+                child.id
             }
-            Node::Branch(_) | Node::Blinded(_) | Node::Empty => self.arena.new_extension(path, child),
+            Node::Branch(_) | Node::Blinded | Node::Empty => self.arena.new_extension(path, child).id,
         };
         self.replace_end(node);
     }
@@ -185,17 +184,25 @@ impl<V: TrieValue> Subtrie<V> {
     /// Puts a dirty node, or none, where the last link leads, and marks all nodes above dirty.
     fn replace_end(&mut self, node: NodeId) {
         self.changes += 1;
-        if let Some(link) = self.links.last() {
-            self.set_linked(*link, node);
-        }
-        for link in &self.links {
-            match *link {
-                Link::Root => {}
-                Link::Extension(place) => self.arena.extensions.mark_dirty(place),
-                Link::Branch(place, nibble) => {
-                    self.arena.branches.mark_dirty(place);
-                    self.arena.branches[place].dirty |= 1 << nibble;
+        let Some(end) = self.links.pop() else { return };
+        match end {
+            Link::Branch(place, nibble) if node == NodeId::EMPTY || self.linked(end) == NodeId::EMPTY => {
+                let child = if node == NodeId::EMPTY { Child::EMPTY } else { Child::dirty(node) };
+                let moved = self.arena.branches.replace_child(place, nibble, child);
+                if let Some(above) = self.links.last() {
+                    self.set_linked(*above, Node::Branch(moved).into());
                 }
+            }
+            Link::Root if node == NodeId::EMPTY => (self.root, self.root_reference) = (node, Reference::NONE),
+            _ => {
+                self.set_linked(end, node);
+                self.mark_dirty(end);
+            }
+        }
+        while let Some(link) = self.links.pop() {
+            if self.mark_dirty(link) {
+                // Then all nodes above it are, too.
+                break;
             }
         }
     }

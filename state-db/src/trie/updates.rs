@@ -7,7 +7,7 @@
 
 use super::{
     encode::encode_node,
-    node::{Node, NodeId},
+    id::{Link, Node},
     subtrie::{Subtrie, child_path},
     value::TrieValue,
 };
@@ -100,7 +100,7 @@ impl Journal {
 impl<V: TrieValue> Subtrie<V> {
     /// Notes from now on what [`Self::take_updates`] gives. Nothing must be dirty.
     pub(super) fn track(&mut self) {
-        debug_assert!(!self.arena.is_dirty(self.root), "changes before tracking would be lost");
+        debug_assert!(!self.is_dirty(), "changes before tracking would be lost");
         self.journal.get_or_insert_default();
     }
 
@@ -109,13 +109,13 @@ impl<V: TrieValue> Subtrie<V> {
         self.journal.as_deref_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    /// Ids and paths of the dirty nodes, which hashing makes clean; nothing if the trie is not tracked.
-    pub(super) fn dirty_paths(&self) -> Vec<(NodeId, Nibbles)> {
+    /// Places and paths of the dirty nodes, which hashing makes clean; nothing if the trie is not tracked.
+    pub(super) fn dirty_paths(&self) -> Vec<(Link, Nibbles)> {
         if self.journal.is_none() { Vec::new() } else { self.paths(Which::Dirty) }
     }
 
     /// Notes the nodes that were dirty before hashing.
-    pub(super) fn note_hashed(&mut self, dirty: Vec<(NodeId, Nibbles)>) {
+    pub(super) fn note_hashed(&mut self, dirty: Vec<(Link, Nibbles)>) {
         if self.journal.is_none() {
             return;
         }
@@ -132,49 +132,44 @@ impl<V: TrieValue> Subtrie<V> {
         rows
     }
 
-    fn paths(&self, which: Which) -> Vec<(NodeId, Nibbles)> {
-        let is_wanted = |id: NodeId| match which {
-            Which::Dirty => self.arena.is_dirty(id),
-            Which::Known => !matches!(id.unpack(), Node::Empty | Node::Blinded(_)),
+    fn paths(&self, which: Which) -> Vec<(Link, Nibbles)> {
+        let is_wanted = |link: Link| match which {
+            Which::Dirty => self.reference(link).is_empty(),
+            Which::Known => !matches!(self.linked(link).unpack(), Node::Empty | Node::Blinded),
         };
         let mut found = Vec::new();
-        if is_wanted(self.root) {
-            found.push((self.root, self.prefix));
+        if is_wanted(Link::Root) {
+            found.push((Link::Root, self.prefix));
         }
         let mut next = 0;
-        while let Some((id, path)) = found.get(next).copied() {
+        while let Some((link, path)) = found.get(next).copied() {
             next += 1;
-            match id.unpack() {
+            match self.linked(link).unpack() {
                 Node::Extension(place) => {
-                    let extension = &self.arena.extensions[place];
-                    if is_wanted(extension.child) {
-                        found.push((extension.child, path.join(&extension.path)));
+                    let link = Link::Extension(place);
+                    if is_wanted(link) {
+                        found.push((link, path.join(&self.arena.extensions[place].path)));
                     }
                 }
                 Node::Branch(place) => {
-                    let branch = &self.arena.branches[place];
-                    match which {
-                        Which::Dirty => found.extend(branch.dirty_children().map(|(i, id)| (id, child_path(&path, i)))),
-                        Which::Known => {
-                            let known = (0..16).zip(branch.children).filter(|(_, id)| is_wanted(*id));
-                            found.extend(known.map(|(i, id)| (id, child_path(&path, i))));
-                        }
-                    }
+                    let children = self.arena.branches.get(place).children();
+                    let links = children.map(|(i, _)| (Link::Branch(place, i), child_path(&path, i)));
+                    found.extend(links.filter(|(link, _)| is_wanted(*link)));
                 }
-                Node::Empty | Node::Blinded(_) | Node::Leaf(_) => {}
+                Node::Empty | Node::Blinded | Node::Leaf(_) => {}
             }
         }
         found
     }
 
     /// The rows of clean nodes: `None` for a node that stands inside its parent.
-    fn rows(&self, nodes: Vec<(NodeId, Nibbles)>) -> impl Iterator<Item = (Nibbles, Option<Bytes>)> + use<V> {
+    fn rows(&self, nodes: Vec<(Link, Nibbles)>) -> impl Iterator<Item = (Nibbles, Option<Bytes>)> + use<V> {
         let (mut rlp, mut value) = (Vec::new(), Vec::new());
         let mut ranges = Vec::with_capacity(nodes.len());
-        for (id, path) in nodes {
+        for (link, path) in nodes {
             let start = rlp.len();
-            if path.is_empty() || self.arena.reference(id).is_some_and(|reference| reference.is_hash()) {
-                encode_node(&self.arena, id, &mut value, &mut rlp);
+            if path.is_empty() || self.reference(link).is_hash() {
+                encode_node(&self.arena, self.linked(link), &mut value, &mut rlp);
             }
             ranges.push((path, start..rlp.len()));
         }

@@ -23,10 +23,10 @@ use alloy_trie::{EMPTY_ROOT_HASH, TrieAccount};
 use rayon::prelude::*;
 
 /// Slots of a block from which storage tries are worth spreading over threads.
-const PARALLEL_SLOTS_MIN: usize = 256;
+const PARALLEL_SLOTS_MIN: usize = 64;
 
 /// Accounts whose addresses and slots are hashed together.
-const HASH_CHUNK_LEN: usize = 512;
+const HASH_CHUNK_LEN: usize = 128;
 
 /// The storage trie of one account after a block.
 #[derive(Debug)]

@@ -4,6 +4,9 @@ use super::reference::Reference;
 use crate::keccak::{Dispatch, hash_each};
 use alloy_primitives::B256;
 
+/// Bytes of a node, about.
+const NODE_LEN: usize = 256;
+
 /// Nodes shorter than a hash stand in their parent as they are.
 const HASH_LEN: usize = 32;
 
@@ -21,6 +24,11 @@ pub(super) struct NodeBatch {
 }
 
 impl NodeBatch {
+    /// Room for about `len` nodes at once.
+    pub(super) fn with_room(len: usize) -> Self {
+        Self { rlp: Vec::with_capacity(len * NODE_LEN), ends: Vec::with_capacity(len), ..Self::default() }
+    }
+
     /// Adds the node that `encode` appends; its first argument is a buffer for the value of a leaf.
     pub(super) fn add(&mut self, encode: impl FnOnce(&mut Vec<u8>, &mut Vec<u8>)) {
         let start = self.rlp.len();

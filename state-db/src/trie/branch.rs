@@ -1,45 +1,20 @@
-//! Branches in blocks of cells: what a branch knows of its children stands in one stretch of memory.
+//! The branches of a trie in blocks of cells.
 //!
-//! Place in the flow: the arena holds the branches of a trie here; a walk reads the beginning of a block, encoding the rest of it.
-//!
-//! A block begins at a cell of 32 bytes. With `n` children, ascending by nibble:
-//!
-//! | offset | length | meaning (little endian) |
-//! | --- | --- | --- |
-//! | 0 | 2 | bit `i` is set if there is a child at nibble `i` |
-//! | 2 | 2 | bit `i` is set if that child is dirty |
-//! | 4 | 2 | bit `i` is set if its RLP stands here instead of a hash |
-//! | 8 | 4 | the trie's epoch when a walk last passed here; no earlier than that of any branch below |
-//! | 12 | 4 `n` | ids of the children |
-//! | next cell | 32 `n` | their hashes, or their RLP and zeros; anything for a dirty child |
-//!
-//! Invariants: two children at least; dirty and inline bits are set for children only. A block has room for its children and no
-//! more, so the branch moves to another place when a child comes or goes.
-//! PERF: a full branch is encoded from 10 lines of the cache. With references apart, by kind of the children, it was up to 17.
+//! Place in the flow: the arena holds its branches here; a walk reads the beginning of a block, encoding the rest of it.
+//! Invariants: a branch has two children at least. A block has room for its children and no more, so the branch moves to another
+//! place when a child comes or goes; blocks that become free are used again.
 
 use super::{
+    block::{Branch, CELL_LEN, Cell, IDS, head_len, word},
     id::{Child, Draft, FANOUT, NodeId},
     reference::Reference,
 };
 
-/// What blocks are made of.
-#[derive(Clone, Copy, Debug)]
-#[repr(align(32))]
-struct Cell([u8; CELL_LEN]);
-
-const CELL_LEN: usize = 32;
-/// Offset of the ids in a block.
-const IDS: usize = 12;
 /// The end of a list of free blocks.
 const NO_PLACE: u32 = u32::MAX;
 
-/// Cells before the hashes of `len` children.
-const fn head_len(len: usize) -> usize {
-    (IDS + 4 * len).div_ceil(CELL_LEN)
-}
-
 /// All branches of a trie, by the place of their first cell.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Branches {
     cells: Vec<Cell>,
     /// The first free block for each number of children; its first bytes say where the next one is.
@@ -52,105 +27,9 @@ impl Default for Branches {
     }
 }
 
-/// A branch in the arena.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Branch<'a> {
-    cells: &'a [Cell],
-    present: u16,
-}
-
-impl<'a> Branch<'a> {
-    fn u16_at(&self, offset: usize) -> u16 {
-        let Cell(cell) = &self.cells[0];
-        u16::from_le_bytes([cell[offset], cell[offset + 1]])
-    }
-
-    /// Bit `i` is set if there is a child at nibble `i`.
-    pub(super) const fn present(&self) -> u16 {
-        self.present
-    }
-
-    /// Bit `i` is set if child `i` is dirty.
-    pub(super) fn dirty(&self) -> u16 {
-        self.u16_at(2)
-    }
-
-    /// Bit `i` is set if child `i` stands in the branch as it is.
-    pub(super) fn inline(&self) -> u16 {
-        self.u16_at(4)
-    }
-
-    /// The epoch when a walk last passed here.
-    pub(super) fn used(&self) -> u32 {
-        word(self.cells, 8)
-    }
-
-    const fn len(&self) -> usize {
-        self.present.count_ones() as usize
-    }
-
-    /// Children before the one at `nibble`.
-    const fn rank(&self, nibble: u8) -> usize {
-        (self.present & ((1 << nibble) - 1)).count_ones() as usize
-    }
-
-    /// The child at `nibble`, or [`NodeId::EMPTY`].
-    #[inline]
-    pub(super) fn child(&self, nibble: u8) -> NodeId {
-        if self.present >> nibble & 1 == 0 {
-            return NodeId::EMPTY;
-        }
-        NodeId::from_bits(word(self.cells, IDS + 4 * self.rank(nibble)))
-    }
-
-    /// The children with their nibbles, ascending.
-    pub(super) fn children(self) -> impl DoubleEndedIterator<Item = (u8, NodeId)> + 'a {
-        (0..FANOUT as u8).filter(move |nibble| self.present >> nibble & 1 == 1).map(move |i| (i, self.child(i)))
-    }
-
-    /// The dirty children with their nibbles, ascending.
-    pub(super) fn dirty_children(self) -> impl Iterator<Item = (u8, NodeId)> + 'a {
-        let mut left = self.dirty();
-        std::iter::from_fn(move || {
-            let nibble = left.trailing_zeros() as u8;
-            left &= left.wrapping_sub(1);
-            (usize::from(nibble) < FANOUT).then(|| (nibble, self.child(nibble)))
-        })
-    }
-
-    /// How the branch refers to its child at `nibble`: empty for a dirty one, [`Reference::NONE`] for none.
-    pub(super) fn reference(&self, nibble: u8) -> Reference {
-        let bit = 1 << nibble;
-        if self.present & bit == 0 {
-            return Reference::NONE;
-        }
-        if self.dirty() & bit != 0 {
-            return Reference::default();
-        }
-        let Cell(bytes) = &self.references()[self.rank(nibble)];
-        if self.inline() & bit != 0 { Reference::of_inline(bytes) } else { Reference::of_hash(bytes.into()) }
-    }
-
-    /// The hashes of the children, ascending by nibble. All are clean and none stands in the branch as it is.
-    pub(super) fn hashes(self) -> impl Iterator<Item = &'a [u8; CELL_LEN]> {
-        self.references().iter().map(|Cell(bytes)| bytes)
-    }
-
-    fn references(&self) -> &'a [Cell] {
-        let start = head_len(self.len());
-        &self.cells[start..start + self.len()]
-    }
-
-    /// The nibble of the child that is left if the one at `nibble` goes; `None` if two or more are left.
-    pub(super) const fn only_other_child(&self, nibble: u8) -> Option<u8> {
-        let others = self.present & !(1 << nibble);
-        if others.count_ones() == 1 { Some(others.trailing_zeros() as u8) } else { None }
-    }
-
-    /// Reads each line of the cache that the block takes; gives a number made of them.
-    pub(super) fn touch(&self) -> usize {
-        let len = head_len(self.len()) + self.len();
-        self.cells[..len].iter().step_by(2).map(|Cell(bytes)| usize::from(bytes[0])).sum()
+impl Clone for Branches {
+    fn clone(&self) -> Self {
+        Self { cells: copy_with_room(&self.cells), ..*self }
     }
 }
 
@@ -158,9 +37,7 @@ impl Branches {
     /// The branch at `place`.
     #[inline]
     pub(super) fn get(&self, place: u32) -> Branch<'_> {
-        let cells = &self.cells[place as usize..];
-        let Cell([low, high, ..]) = cells[0];
-        Branch { cells, present: u16::from_le_bytes([low, high]) }
+        Branch::new(&self.cells[place as usize..])
     }
 
     /// Adds a branch; says where it stands.
@@ -200,9 +77,8 @@ impl Branches {
 
     /// Adds a copy of a branch of other branches, with the ids that its children have there.
     pub(super) fn insert_copy(&mut self, branch: Branch<'_>) -> u32 {
-        let place = self.insert_dirty(branch.present, 0);
-        let len = head_len(branch.len()) + branch.len();
-        self.cells[place as usize..][..len].copy_from_slice(&branch.cells[..len]);
+        let (place, cells) = (self.insert_dirty(branch.present(), 0), branch.cells());
+        self.cells[place as usize..][..cells.len()].copy_from_slice(cells);
         place
     }
 
@@ -228,7 +104,7 @@ impl Branches {
     /// Puts another id where there is a child already.
     pub(super) fn set_child(&mut self, place: u32, nibble: u8, id: NodeId) {
         let branch = self.get(place);
-        debug_assert!(branch.present >> nibble & 1 == 1 && id != NodeId::EMPTY, "the number of children changes");
+        debug_assert!(branch.present() >> nibble & 1 == 1 && id != NodeId::EMPTY, "the number of children changes");
         let offset = IDS + 4 * branch.rank(nibble);
         self.set_word(place, offset, id.to_bits());
     }
@@ -273,11 +149,13 @@ impl Branches {
     }
 }
 
-#[inline]
-fn word(cells: &[Cell], offset: usize) -> u32 {
-    let Cell(cell) = &cells[offset / CELL_LEN];
-    let at = offset % CELL_LEN;
-    u32::from_le_bytes(std::array::from_fn(|i| cell[at + i]))
+/// A copy with room for some items more.
+///
+/// PERF: a trie is copied to be changed, and an exact copy would be copied once more for the first node that comes.
+pub(super) fn copy_with_room<T: Clone>(items: &[T]) -> Vec<T> {
+    let mut copy = Vec::with_capacity(items.len() + items.len().div_ceil(8));
+    copy.extend_from_slice(items);
+    copy
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Precondition throughout: the children are clean. The inverse of `decode`.
 
 use super::{
-    branch::Branch,
+    block::Branch,
     id::{FANOUT, Node, NodeId},
     node::Arena,
     reference::{HASH_PREFIX, REFERENCE_LEN_MAX, Reference},

@@ -20,7 +20,7 @@ use std::{cmp::Reverse, hint::black_box};
 /// Nodes that are encoded and hashed together; their RLP stays in the second-level cache.
 const CHUNK_LEN: usize = 256;
 /// Changes below a group of subtries that are worth a task of their own, and that fill the lanes.
-pub(super) const GROUP_CHANGES_MIN: usize = 128;
+const GROUP_CHANGES_MIN: usize = 48;
 
 /// A node by subtrie, place and id.
 type Dirty = (u32, Link, NodeId);
@@ -66,13 +66,16 @@ pub(super) fn hash_group<V: TrieValue>(subtries: &mut [&mut Subtrie<V>]) {
     {
         levels.push(below);
     }
-    let mut batch = NodeBatch::default();
+    let len_max = levels.iter().map(Vec::len).max().unwrap_or_default();
+    let mut batch = NodeBatch::with_room(len_max.min(CHUNK_LEN));
     for chunk in levels.iter().rev().flat_map(|level| level.chunks(CHUNK_LEN)) {
         let touched = chunk.iter().map(|(subtrie, _, id)| subtries[*subtrie as usize].arena.touch(*id));
         black_box(touched.sum::<usize>());
         for (subtrie, _, id) in chunk {
             batch.add(|value, rlp| encode_node(&subtries[*subtrie as usize].arena, *id, value, rlp));
         }
+        let touched = chunk.iter().map(|(subtrie, link, _)| subtries[*subtrie as usize].touch_reference(*link));
+        black_box(touched.sum::<usize>());
         batch.finish(|i, reference| {
             let (subtrie, link, _) = chunk[i];
             subtries[subtrie as usize].set_reference(link, reference);

@@ -5,6 +5,7 @@
 
 mod apply;
 mod batch;
+mod block;
 mod branch;
 mod build;
 mod bulk;

@@ -5,10 +5,11 @@
 //! are dirty.
 
 use super::{
-    branch::Branches,
+    branch::{Branches, copy_with_room},
     id::{Child, Draft, Node, NodeId},
 };
 use alloy_trie::Nibbles;
+use std::hint::black_box;
 
 /// The end of a path.
 #[derive(Clone, Debug)]
@@ -25,10 +26,16 @@ pub(super) struct Extension {
 }
 
 /// Nodes of one kind by place. Freed places are used again.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Slab<T> {
     items: Vec<T>,
     free: Vec<u32>,
+}
+
+impl<T: Clone> Clone for Slab<T> {
+    fn clone(&self) -> Self {
+        Self { items: copy_with_room(&self.items), free: self.free.clone() }
+    }
 }
 
 impl<T> Default for Slab<T> {
@@ -97,7 +104,7 @@ impl<V> Default for Arena<V> {
     }
 }
 
-impl<V> Arena<V> {
+impl<V: Clone> Arena<V> {
     /// A dirty leaf.
     pub(super) fn new_leaf(&mut self, path: Nibbles, value: V) -> NodeId {
         Node::Leaf(self.leaves.insert(Leaf { path, value })).into()
@@ -126,9 +133,14 @@ impl<V> Arena<V> {
     pub(super) fn touch_head(&self, id: NodeId) -> usize {
         match id.unpack() {
             Node::Empty | Node::Blinded => 0,
-            Node::Leaf(place) => self.leaves[place].path.len(),
+            Node::Leaf(place) => {
+                let leaf = &self.leaves[place];
+                // All of the value, which is in other lines of the cache than the path.
+                black_box(leaf.value.clone());
+                leaf.path.len()
+            }
             Node::Extension(place) => self.extensions[place].path.len(),
-            Node::Branch(place) => usize::from(self.branches.get(place).present()),
+            Node::Branch(place) => self.branches.get(place).touch_head(),
         }
     }
 

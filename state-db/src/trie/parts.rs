@@ -6,7 +6,7 @@
 
 use super::{
     error::TrieError,
-    hash::{GROUP_CHANGES_MIN, hash_group},
+    hash::hash_group,
     id::{Child, Draft, Node, NodeId},
     source::NodeSource,
     sparse::Trie,
@@ -22,6 +22,8 @@ use std::ops::Range;
 pub(super) const SPLIT_MIN: usize = 4096;
 /// Keys of an update from which threads share the work.
 pub(super) const PARALLEL_MIN: usize = 256;
+/// Keys of an update from which the parts of a trie have enough each to fill the lanes alone.
+const HASHED_MIN: usize = 2048;
 /// Children of a branch.
 pub(super) const PARTS: usize = 16;
 
@@ -49,7 +51,7 @@ impl<V: TrieValue> Trie<V> {
         value: impl Fn(&T, Option<&V>) -> V + Sync,
     ) -> Result<(), (usize, TrieError)> {
         self.split_if_big(items.len());
-        let is_hashed = next == Next::Root && items.len() >= PARTS * GROUP_CHANGES_MIN;
+        let is_hashed = next == Next::Root && items.len() >= HASHED_MIN;
         let upsert = |part: &mut Subtrie<V>, items: &[T]| part.upsert_sorted(items, &key, source, &value);
         if !self.is_split() {
             return upsert(&mut self.parts[0], items);

@@ -213,6 +213,15 @@ impl<V: TrieValue> Subtrie<V> {
         }
     }
 
+    /// Reads the place that [`Self::set_reference`] will write; gives a number made of it.
+    #[inline]
+    pub(super) fn touch_reference(&self, link: Link) -> usize {
+        match link {
+            Link::Root | Link::Extension(_) => 0,
+            Link::Branch(place, nibble) => self.arena.branches.get(place).touch_reference(nibble),
+        }
+    }
+
     /// Notes the computed reference of the node at a place, whose children are clean; it is clean then.
     pub(super) fn set_reference(&mut self, link: Link, reference: Reference) {
         match link {

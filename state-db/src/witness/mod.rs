@@ -31,6 +31,8 @@ use revm::{
 const HASH_CHUNK_LEN: usize = 512;
 /// Nodes from which tries and codes are worth reading on two threads.
 const PARALLEL_NODES_MIN: usize = 256;
+/// Nodes from which the account trie is divided, so that threads share the hashing after a block.
+const SPLIT_NODES_MIN: usize = 1024;
 /// Codes from which analysis is worth spreading over threads.
 const PARALLEL_CODES_MIN: usize = 8;
 /// Times that a node may on average stand in different storage tries. Contracts with equal storage share a root, and are
@@ -176,9 +178,12 @@ fn read_tries(state_root: B256, nodes: Vec<Bytes>) -> Result<Tries, StateTrieErr
     let nodes = by_hash(nodes);
     let mut accounts = Trie::<TrieAccount>::from_root(state_root);
     let in_accounts = |error: TrieError| error.in_trie(TrieOwner::Accounts);
-    accounts.reveal_all(&nodes, nodes.len()).map_err(in_accounts)?;
+    let revealed = accounts.reveal_all(&nodes, nodes.len()).map_err(in_accounts)?;
     if accounts.is_unknown() {
         return Err(in_accounts(TrieError::MissingNode { path: Nibbles::new(), hash: state_root }));
+    }
+    if revealed >= SPLIT_NODES_MIN {
+        accounts.split();
     }
     let mut owners = Vec::new();
     accounts.for_each_leaf(|hash, leaf| owners.push((hash, leaf.storage_root)));

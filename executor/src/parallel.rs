@@ -5,6 +5,7 @@
 
 mod delivered;
 mod in_turn;
+mod writer;
 
 use crate::{
     clock::Clock,
@@ -12,8 +13,8 @@ use crate::{
     effects::{Attempt, Simulation, Transfer},
     error::ExecuteError,
     execute::{Instance, PrecompileOutputs},
-    merge::{Committer, Source, Surroundings, Taken},
-    mv_memory::{MvMemory, Revoked},
+    merge::{Committer, Surroundings},
+    mv_memory::{MvMemory, Revoked, Supply},
     outcome::{Fallback, Path, Span, SpanKind, Stats},
     partition::Plan,
     predict::{Declared, Promises},
@@ -31,9 +32,7 @@ use std::{
     ops::ControlFlow,
     panic::{AssertUnwindSafe, catch_unwind},
 };
-
-/// The share of a second run's gas, as a divisor, from which on what precompiles gave in the first made that one worth while.
-const REHEARSED_SHARE: u64 = 4;
+use writer::{Writer, commit_stretch};
 
 /// What is kept from block to block: memory that was touched already.
 #[derive(Debug, Default)]
@@ -68,14 +67,7 @@ struct Job<'a, DB> {
 struct Worker<'a, DB: DatabaseRef> {
     worker: usize,
     instance: Instance<'a, DB>,
-}
-
-/// The committer with what is counted along the way, and the reason if the block ended early.
-struct Writer {
-    committer: Committer,
-    stats: Stats,
-    error: Option<ExecuteError>,
-    contention: Contention,
+    supply: Supply,
 }
 
 impl<'a, DB: DatabaseRef + Sync> Steps for Job<'a, DB> {
@@ -85,7 +77,7 @@ impl<'a, DB: DatabaseRef + Sync> Steps for Job<'a, DB> {
 
     fn worker(&self, worker: usize) -> Self::Worker {
         let Surroundings { block, parent } = self.around;
-        Worker { worker, instance: Instance::new(block, parent, self.memory, self.outputs) }
+        Worker { worker, instance: Instance::new(block, parent, self.memory, self.outputs), supply: Supply::default() }
     }
 
     fn foresee(&self, worker: &mut Self::Worker, indices: &[TxIndex]) {
@@ -99,7 +91,8 @@ impl<'a, DB: DatabaseRef + Sync> Steps for Job<'a, DB> {
         let (attempt, span) = self.run_ahead(worker, index);
         let mut revoked = Revoked::default();
         let replaced = match &attempt {
-            Attempt::Simulation(run) => self.memory.publish(index, run),
+            Attempt::Simulation(run) if self.is_foretold() => self.memory.publish(index, run),
+            Attempt::Simulation(run) => self.memory.publish_wanted(index, run, &mut worker.supply),
             Attempt::Transfer(transfer) => u32::from(self.was_promised(index, transfer)),
             Attempt::Refused => 0,
         };
@@ -145,50 +138,9 @@ impl<'a, DB: DatabaseRef + Sync> Steps for Job<'a, DB> {
 }
 
 impl<'a, DB: DatabaseRef + Sync> Job<'a, DB> {
-    /// Commits the next transaction and counts; true if it was run again for that.
-    fn commit_one(
-        &self,
-        worker: &mut Worker<'a, DB>,
-        writer: &mut Writer,
-        index: TxIndex,
-        delivered: Delivered,
-    ) -> Result<bool, ExecuteError> {
-        let Delivered { attempt, origin, rare } = delivered;
-        let Rare { revoked, spans, thrown_away } = rare.map(|rare| *rare).unwrap_or_default();
-        let has_result = !matches!(attempt, Attempt::Refused);
-        writer.committer.revoke(revoked);
-        let block = self.around.block;
-        let gas_before = writer.committer.gas_used();
-        let (taken, second) = self.clock.span(worker.worker, index, SpanKind::Reexecute, || {
-            let source = if origin == Origin::Before { Source::Parent } else { Source::Published };
-            writer.committer.commit(&mut worker.instance, block, Some(self.memory), attempt, source)
-        });
-        let taken = taken?;
-        let stats = &mut writer.stats;
-        stats.incarnations += u64::from(origin == Origin::Run) + thrown_away;
-        stats.aborted += thrown_away;
-        stats.timeline.extend(spans);
-        match taken {
-            Taken::AsDelivered => stats.adopted += u64::from(origin == Origin::Before),
-            Taken::RunAgain(at) => {
-                stats.incarnations += 1;
-                stats.stale.extend(at.map(|at| (index, at)));
-                stats.aborted += u64::from(has_result);
-                stats.timeline.extend(second);
-            }
-            Taken::LeftOut => {}
-        }
-        let again = matches!(taken, Taken::RunAgain(_));
-        if again {
-            self.groups.note_done(index);
-        }
-        if origin != Origin::Skipped {
-            let gas = writer.committer.gas_used() - gas_before;
-            let in_vain = again && worker.instance.remembered_gas() < gas / REHEARSED_SHARE;
-            writer.contention.note(in_vain);
-            self.groups.note(index, in_vain);
-        }
-        Ok(again)
+    /// Whether something was published of the transactions before their runs.
+    const fn is_foretold(&self) -> bool {
+        self.promises.is_some() || !self.published.is_empty()
     }
 
     /// Runs a transaction ahead of the committed prefix; nothing of it is published yet. With the time that it took, if that
@@ -325,23 +277,4 @@ fn fall_back<DB: DatabaseRef>(
     let left = (around.block.txs.len() - committer.next().as_usize()) as u64;
     stats.fallback = Some((Fallback::WorkerPanic, left));
     Ok((run_rest(around, committer, |_| true)?, stats))
-}
-
-/// Commits the next transactions one after the other, where running ahead did not pay. What was run ahead already is used if
-/// it holds.
-fn commit_stretch<DB: DatabaseRef + Sync>(
-    job: &Job<'_, DB>,
-    writer: &mut Writer,
-    slots: &mut Slots<Delivered>,
-) -> Result<(), ExecuteError> {
-    let mut worker = job.worker(0);
-    for _ in 0..writer.contention.next_stretch() {
-        let index = writer.committer.next();
-        if index.as_usize() == job.around.block.txs.len() {
-            break;
-        }
-        let delivered = slots.take(index).unwrap_or_else(|| job.without_run(index));
-        job.commit_one(&mut worker, writer, index, delivered)?;
-    }
-    Ok(())
 }

@@ -5,7 +5,7 @@
 
 use super::access_list::AccessListBuilder;
 use crate::{
-    block_state::{BlockState, Place, clear_storage, write_slot},
+    block_state::{BlockState, Place, clear_storage, make_room, write_slot},
     effects::{AccountAccess, Fate, Simulation, SlotAccess, Transfer},
     execute::Amounts,
 };
@@ -20,6 +20,8 @@ pub(super) struct Ledger {
     pub(super) access_list: Option<AccessListBuilder>,
     /// EIP-161 is active: an account that is touched and empty does not exist.
     pub(super) clears_empty: bool,
+    /// Steps that the block has, about.
+    pub(super) steps: u64,
 }
 
 impl Ledger {
@@ -66,6 +68,7 @@ impl Ledger {
         } else {
             let after = rebase(access, before.unwrap_or_default());
             change.after = (!self.clears_empty || !after.is_empty()).then_some(after);
+            make_room(change, slots.len(), step, self.steps);
             for slot in slots.iter().filter(written) {
                 write_slot(change, slot.slot, slot.seen, slot.after);
             }
@@ -152,7 +155,7 @@ mod tests {
     }
 
     fn ledger(clears_empty: bool) -> Ledger {
-        Ledger { state: BlockState::default(), access_list: Some(AccessListBuilder::default()), clears_empty }
+        Ledger { state: BlockState::default(), access_list: Some(AccessListBuilder::default()), clears_empty, steps: 1 }
     }
 
     fn run(seen: Option<Account>, after: Account, fate: Fate, slots: &[(u64, u64, u64)]) -> Simulation {

@@ -91,6 +91,7 @@ impl Committer {
             state: BlockState::with_capacity(block.txs.len() * 2 + 8),
             access_list: with_list.then(AccessListBuilder::default),
             clears_empty: block.cfg_env.spec.is_enabled_in(SpecId::SPURIOUS_DRAGON),
+            steps: block.txs.len() as u64,
         };
         Ok(Self {
             ledger,

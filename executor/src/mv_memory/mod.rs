@@ -8,13 +8,14 @@
 //! Not everything is published: the balance and nonce of an account without code are nearly always taken relatively
 //! ([`crate::read_set`]), so the parent's values serve as well; the few exact readers run again in block order.
 
+mod demand;
 mod filter;
+mod publish;
 mod revoked;
 mod table;
 mod versions;
 
 use crate::{
-    effects::{AccountAccess, Fate, Simulation, SlotAccess},
     sync::{AtomicBool, Mutex, Ordering},
     types::TxIndex,
 };
@@ -22,8 +23,11 @@ use alloy_primitives::{
     Address, B256, U256,
     map::{B256Map, DefaultHashBuilder},
 };
+use demand::Demand;
+pub(crate) use demand::Supply;
 use filter::Filter;
 use laminar_state_db::Account;
+pub(crate) use publish::is_published;
 use revm::bytecode::Bytecode;
 pub(crate) use revoked::{Doubts, Revoked};
 use std::hash::BuildHasher;
@@ -55,6 +59,7 @@ pub(crate) struct MvMemory {
     hasher: DefaultHashBuilder,
     filter: Filter,
     shards: Box<[Mutex<Shard>]>,
+    demand: Demand,
     codes: Mutex<B256Map<Bytecode>>,
     has_codes: AtomicBool,
     has_cleared: AtomicBool,
@@ -75,6 +80,7 @@ impl MvMemory {
             hasher: DefaultHashBuilder::default(),
             filter: Filter::new(txs * LOCATIONS_PER_TX),
             shards: (0..if txs == 0 { 1 } else { SHARDS }).map(|_| Mutex::default()).collect(),
+            demand: Demand::default(),
             codes: Mutex::default(),
             has_codes: AtomicBool::new(false),
             has_cleared: AtomicBool::new(false),
@@ -96,6 +102,7 @@ impl MvMemory {
             shard.accounts.clear();
             shard.slots.clear();
         }
+        self.demand = Demand::default();
         self.codes.get_mut().clear();
         self.has_codes = AtomicBool::new(false);
         self.has_cleared = AtomicBool::new(false);
@@ -121,6 +128,9 @@ impl MvMemory {
             let shard = self.shard(hash).lock();
             shard.slots.get(hash, &(*address, *slot))?.newest_below(reader).copied()
         });
+        if written.is_some_and(|written| written.is_some()) {
+            self.demand.note_read(address);
+        }
         match (written.flatten(), cleared) {
             (Some((writer, value)), Some(clearer)) if writer >= clearer => Some(value),
             (_, Some(_)) => Some(U256::ZERO),
@@ -139,49 +149,9 @@ impl MvMemory {
         self.codes.lock().get(hash).cloned()
     }
 
-    /// Publishes what a run of `index` did, over anything that was published of it before. Gives the number of versions that it
-    /// replaced.
-    pub(crate) fn publish(&self, index: TxIndex, run: &Simulation) -> u32 {
-        let mut replaced = 0;
-        if self.is_closed.load(Ordering::Relaxed) {
-            return replaced;
-        }
-        for (hash, code) in &run.codes {
-            self.set_code(*hash, code.clone());
-        }
-        for (access, slots) in run.iter() {
-            if is_published(access) {
-                replaced += u32::from(self.publish_account(index, access));
-            }
-            if access.fate != Fate::Destroyed {
-                for slot in slots.iter().filter(|slot| slot.after != slot.seen) {
-                    replaced += u32::from(self.set_slot(index, access.address, slot.slot, slot.after));
-                }
-            }
-        }
-        replaced
-    }
-
-    /// Takes back what an earlier run of `index` published and `now` does not overwrite. Gives the locations concerned:
-    /// whoever read them may have read what never was.
-    pub(crate) fn revoke(&self, index: TxIndex, earlier: &Simulation, now: Option<&Simulation>, revoked: &mut Revoked) {
-        for (access, slots) in earlier.iter() {
-            let kept = now.and_then(|now| now.iter().find(|(kept, _)| kept.address == access.address));
-            if is_published(access) && !kept.is_some_and(|(kept, _)| is_published(kept)) {
-                self.remove_account(index, &access.address);
-                revoked.insert_account(access.address);
-            }
-            if clears_storage(access) && !kept.is_some_and(|(kept, _)| clears_storage(kept)) {
-                revoked.insert_storage(access.address);
-            }
-            for slot in slots.iter().filter(|slot| slot.after != slot.seen) {
-                let written = |other: &SlotAccess| other.slot == slot.slot && other.after != other.seen;
-                if !kept.is_some_and(|(_, kept)| kept.iter().any(written)) {
-                    self.remove_slot(index, &access.address, &slot.slot);
-                    revoked.insert_slot(access.address, slot.slot);
-                }
-            }
-        }
+    /// Told that a run was thrown away because of a slot of the contract.
+    pub(crate) fn note_missed(&self, contract: &Address) {
+        self.demand.note_missed(contract);
     }
 
     /// Publishes an account as `index` leaves it. True if a version of `index` was replaced.
@@ -205,11 +175,6 @@ impl MvMemory {
         self.codes.lock().insert(hash, code);
         // ORDER: Relaxed, see `code`.
         self.has_codes.store(true, Ordering::Relaxed);
-    }
-
-    fn publish_account(&self, index: TxIndex, access: &AccountAccess) -> bool {
-        let account = (access.fate != Fate::Destroyed && !access.after.is_empty()).then_some(access.after);
-        self.set_version(index, access.address, AccountVersion { account, storage_cleared: clears_storage(access) })
     }
 
     fn set_version(&self, index: TxIndex, address: Address, version: AccountVersion) -> bool {
@@ -265,24 +230,6 @@ impl MvMemory {
         // The table uses the low bits and the top seven, the filter the low ones: take the shard from between.
         &self.shards[(hash >> 40) as usize & (self.shards.len() - 1)]
     }
-}
-
-/// Whether others may need the account's new value before it is committed (see the module's doc).
-pub(crate) fn is_published(access: &AccountAccess) -> bool {
-    match access.fate {
-        Fate::Read => false,
-        Fate::Created | Fate::Destroyed => true,
-        Fate::Touched => {
-            let seen = access.seen_or_empty();
-            let changed = access.after != seen;
-            changed && (access.seen.is_none() || seen.has_code() || access.after.has_code())
-        }
-    }
-}
-
-/// Whether the account's slots are zero after the run, but for those that it wrote.
-const fn clears_storage(access: &AccountAccess) -> bool {
-    matches!(access.fate, Fate::Destroyed | Fate::Created)
 }
 
 #[cfg(test)]

@@ -84,39 +84,45 @@ impl<'a, DB: DatabaseRef + Sync> Steps for Job<'a, DB> {
         worker.instance.foresee(indices);
     }
 
-    fn run(&self, worker: &mut Self::Worker, index: TxIndex) -> Delivered {
+    fn run(&self, worker: &mut Self::Worker, index: TxIndex) -> Option<Delivered> {
         if self.adapts && self.groups.is_hopeless(index) {
             return self.without_run(index);
         }
         let (attempt, span) = self.run_ahead(worker, index);
-        let mut revoked = Revoked::default();
         let replaced = match &attempt {
             Attempt::Simulation(run) if self.is_foretold() => self.memory.publish(index, run),
             Attempt::Simulation(run) => self.memory.publish_wanted(index, run, &mut worker.supply),
             Attempt::Transfer(transfer) => u32::from(self.was_promised(index, transfer)),
             Attempt::Refused => 0,
         };
-        self.take_back(index, replaced, &attempt, &mut revoked);
+        let revoked = self.take_back(index, replaced, &attempt);
         self.groups.note_done(index);
-        let rare = (!revoked.is_empty() || span.is_some())
-            .then(|| Box::new(Rare { revoked, spans: span.into_iter().collect(), thrown_away: 0 }));
-        Delivered { attempt, origin: Origin::Run, rare }
+        let rare = (revoked.is_some() || span.is_some()).then(|| {
+            let revoked = revoked.unwrap_or_default();
+            Box::new(Rare { revoked, spans: span.into_iter().collect(), thrown_away: 0 })
+        });
+        Some(Delivered { attempt, origin: Origin::Run, rare })
     }
 
     fn all_started(&self) {
         self.memory.set_closed(self.promises.is_none());
     }
 
-    fn review(&self, worker: &mut Self::Worker, index: TxIndex, delivered: Delivered) -> (Delivered, bool) {
-        let is_outdated = match &delivered.attempt {
-            Attempt::Simulation(run) => is_outdated(run, self.memory, index),
-            Attempt::Refused => delivered.origin == Origin::Skipped,
-            Attempt::Transfer(_) => false,
+    fn review(
+        &self,
+        worker: &mut Self::Worker,
+        index: TxIndex,
+        delivered: Option<Delivered>,
+    ) -> (Option<Delivered>, bool) {
+        let is_outdated = match &delivered {
+            None => true,
+            Some(Delivered { attempt: Attempt::Simulation(run), .. }) => is_outdated(run, self.memory, index),
+            Some(other) => other.origin == Origin::Skipped,
         };
         if !is_outdated || self.adapts && self.groups.is_hopeless(index) {
             return (delivered, false);
         }
-        (self.run_anew(worker, index, delivered), true)
+        (Some(self.run_anew(worker, index, delivered.unwrap_or_else(Delivered::skipped))), true)
     }
 
     fn commit(
@@ -124,9 +130,9 @@ impl<'a, DB: DatabaseRef + Sync> Steps for Job<'a, DB> {
         worker: &mut Self::Worker,
         writer: &mut Writer,
         index: TxIndex,
-        delivered: Delivered,
+        delivered: Option<Delivered>,
     ) -> ControlFlow<(), bool> {
-        match self.commit_one(worker, writer, index, delivered) {
+        match self.commit_one(worker, writer, index, delivered.unwrap_or_else(Delivered::skipped)) {
             Ok(_) if self.adapts && writer.contention.is_high() => ControlFlow::Break(()),
             Ok(again) => ControlFlow::Continue(again),
             Err(error) => {
@@ -168,16 +174,21 @@ impl<'a, DB: DatabaseRef + Sync> Job<'a, DB> {
     }
 
     /// Takes back what was published of a transaction before its run, where the run, `attempt`, does not do it too. It
-    /// `replaced` so many versions.
-    fn take_back(&self, index: TxIndex, replaced: u32, attempt: &Attempt, revoked: &mut Revoked) {
+    /// `replaced` so many versions. Gives what was taken back, if anything was.
+    fn take_back(&self, index: TxIndex, replaced: u32, attempt: &Attempt) -> Option<Revoked> {
+        if !self.is_foretold() {
+            return None;
+        }
+        let mut revoked = Revoked::default();
         if let Some(promises) = &self.promises {
-            promises.take_back(self.memory, index, replaced, attempt, revoked);
+            promises.take_back(self.memory, index, replaced, attempt, &mut revoked);
         }
         if let Some(published) = self.published.get(index.as_usize())
             && let Some(published) = published.lock().take()
         {
-            self.memory.revoke(index, &published, attempt.simulation(), revoked);
+            self.memory.revoke(index, &published, attempt.simulation(), &mut revoked);
         }
+        (!revoked.is_empty()).then_some(revoked)
     }
 
     /// Whether the account that a plain transfer creates was published as the transfer leaves it. Other effects of transfers
@@ -189,12 +200,11 @@ impl<'a, DB: DatabaseRef + Sync> Job<'a, DB> {
         created.is_some_and(|recipient| self.memory.has_account(index, recipient, &account))
     }
 
-    /// What stands for the run of a transaction that is not run ahead: what was promised of it is taken back.
-    fn without_run(&self, index: TxIndex) -> Delivered {
-        let mut revoked = Revoked::default();
-        self.take_back(index, 0, &Attempt::Refused, &mut revoked);
-        let rare = (!revoked.is_empty()).then(|| Box::new(Rare { revoked, ..Rare::default() }));
-        Delivered { attempt: Attempt::Refused, origin: Origin::Skipped, rare }
+    /// Takes back what was promised of a transaction that is not run ahead; what merge must know of that, if anything.
+    fn without_run(&self, index: TxIndex) -> Option<Delivered> {
+        let revoked = self.take_back(index, 0, &Attempt::Refused)?;
+        let rare = Some(Box::new(Rare { revoked, ..Rare::default() }));
+        Some(Delivered { rare, ..Delivered::skipped() })
     }
 }
 
@@ -239,7 +249,7 @@ pub(crate) fn run<DB: DatabaseRef + Sync>(
     slots.reset(txs);
     for (at, attempt) in ready.into_iter().enumerate() {
         if let Some(attempt) = attempt {
-            slots.set(TxIndex::from_usize(at), Delivered::from_before(attempt));
+            slots.put(TxIndex::from_usize(at), Some(Delivered::from_before(attempt)));
         }
     }
     let mut writer = Writer { committer, stats, error: None, contention: Contention::default() };
@@ -259,7 +269,7 @@ pub(crate) fn run<DB: DatabaseRef + Sync>(
         memory.set_closed(false);
         catch_unwind(AssertUnwindSafe(|| commit_stretch(&job, &mut writer, &mut slots)))
             .unwrap_or_else(|_| Err(bug("a run panicked where running ahead did not pay".to_owned())))?;
-        plan = Plan::of_missing(writer.committer.next(), &slots.filled());
+        plan = Plan::of_missing(writer.committer.next(), &slots.keep_finished());
     }
     *scratch = Scratch { slots, memory: Some(memory) };
     Ok((writer.committer, writer.stats))

@@ -40,4 +40,9 @@ impl Delivered {
     pub(super) fn from_before(attempt: Attempt) -> Self {
         Self { attempt, origin: Origin::Before, rare: None }
     }
+
+    /// What stands for the run of a transaction that was left to merge.
+    pub(super) const fn skipped() -> Self {
+        Self { attempt: Attempt::Refused, origin: Origin::Skipped, rare: None }
+    }
 }

@@ -41,9 +41,16 @@ impl<'a, DB: DatabaseRef + Sync> Job<'a, DB> {
         delivered: Delivered,
     ) -> Result<bool, ExecuteError> {
         let Delivered { attempt, origin, rare } = delivered;
-        let Rare { revoked, spans, thrown_away } = rare.map(|rare| *rare).unwrap_or_default();
         let has_result = !matches!(attempt, Attempt::Refused);
-        writer.committer.revoke(revoked);
+        let stats = &mut writer.stats;
+        stats.incarnations += u64::from(origin == Origin::Run);
+        if let Some(rare) = rare {
+            let Rare { revoked, spans, thrown_away } = *rare;
+            writer.committer.revoke(revoked);
+            stats.incarnations += thrown_away;
+            stats.aborted += thrown_away;
+            stats.timeline.extend(spans);
+        }
         let block = self.around.block;
         let gas_before = writer.committer.gas_used();
         let (taken, second) = self.clock.span(worker.worker, index, SpanKind::Reexecute, || {
@@ -52,9 +59,6 @@ impl<'a, DB: DatabaseRef + Sync> Job<'a, DB> {
         });
         let taken = taken?;
         let stats = &mut writer.stats;
-        stats.incarnations += u64::from(origin == Origin::Run) + thrown_away;
-        stats.aborted += thrown_away;
-        stats.timeline.extend(spans);
         match taken {
             Taken::AsDelivered => stats.adopted += u64::from(origin == Origin::Before),
             Taken::RunAgain(at) => {
@@ -95,8 +99,11 @@ pub(super) fn commit_stretch<DB: DatabaseRef + Sync>(
         if index.as_usize() == job.around.block.txs.len() {
             break;
         }
-        let delivered = slots.take(index).unwrap_or_else(|| job.without_run(index));
-        job.commit_one(&mut worker, writer, index, delivered)?;
+        let delivered = match slots.take(index) {
+            Some(delivered) => delivered,
+            None => job.without_run(index),
+        };
+        job.commit_one(&mut worker, writer, index, delivered.unwrap_or_else(Delivered::skipped))?;
     }
     Ok(())
 }

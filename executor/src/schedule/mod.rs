@@ -17,6 +17,7 @@ mod cursor;
 #[cfg(test)]
 mod model;
 mod pool;
+mod slots;
 
 use crate::{
     partition::Plan,
@@ -27,6 +28,7 @@ pub use affinity::{cores, pin_to_core, unpin};
 pub(crate) use cursor::Election;
 use cursor::{Cancel, CommitCursor, Review, Unstarted, Waiting};
 pub use pool::Pool;
+pub(crate) use slots::Slots;
 use std::{cmp::Reverse, collections::BinaryHeap, ops::ControlFlow};
 
 /// Looks without work before a waiting worker offers its core to others.
@@ -51,62 +53,34 @@ pub(crate) trait Steps: Sync {
     /// Told which runs this worker begins next, where they are several.
     fn foresee(&self, _: &mut Self::Worker, _: &[TxIndex]) {}
 
-    /// Runs a transaction speculatively and publishes what it did.
-    fn run(&self, worker: &mut Self::Worker, index: TxIndex) -> Self::Attempt;
+    /// Runs a transaction speculatively and publishes what it did; `None` if a run would be in vain: then the transaction is left
+    /// to merge.
+    fn run(&self, worker: &mut Self::Worker, index: TxIndex) -> Option<Self::Attempt>;
 
     /// Told once no run will begin any more.
     fn all_started(&self) {}
 
-    /// Looks at a finished run again, because something may have been published since that speaks against it. Gives it back,
-    /// with true if it was made again.
-    fn review(&self, worker: &mut Self::Worker, index: TxIndex, attempt: Self::Attempt) -> (Self::Attempt, bool);
+    /// Looks at a finished run again, because something may have been published since that speaks against it, or at a transaction
+    /// that was left to merge. Gives it back, with true if it was run.
+    fn review(
+        &self,
+        worker: &mut Self::Worker,
+        index: TxIndex,
+        attempt: Option<Self::Attempt>,
+    ) -> (Option<Self::Attempt>, bool);
 
-    /// Commits a transaction, after all before it. `Continue(true)` says that it was run again for that; `Break` ends the block.
+    /// Commits a transaction, after all before it; without an attempt it was left to merge. `Continue(true)` says that it was run again for that; `Break` ends the block.
     fn commit(
         &self,
         worker: &mut Self::Worker,
         committer: &mut Self::Committer,
         index: TxIndex,
-        attempt: Self::Attempt,
+        attempt: Option<Self::Attempt>,
     ) -> ControlFlow<(), bool>;
 
     /// Passes the time of a worker that looked for work in vain; `looks` counts how often in a row.
     fn wait(&self, _: &mut Self::Worker, looks: &mut u32) {
         wait(looks);
-    }
-}
-
-/// One place a transaction for its finished run; kept from block to block, because touching fresh memory costs more than
-/// running a plain transfer.
-#[derive(Debug)]
-pub(crate) struct Slots<A>(Vec<Mutex<Option<A>>>);
-
-impl<A> Default for Slots<A> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<A> Slots<A> {
-    /// Empty places for `txs` transactions.
-    pub(crate) fn reset(&mut self, txs: usize) {
-        self.0.iter_mut().for_each(|slot| *slot.get_mut() = None);
-        self.0.resize_with(txs, Mutex::default);
-    }
-
-    /// Puts a finished run in its place.
-    pub(crate) fn set(&mut self, index: TxIndex, attempt: A) {
-        *self.0[index.as_usize()].get_mut() = Some(attempt);
-    }
-
-    /// Takes a finished run from its place; `None` also for a transaction that the block does not have.
-    pub(crate) fn take(&mut self, index: TxIndex) -> Option<A> {
-        self.0.get_mut(index.as_usize())?.get_mut().take()
-    }
-
-    /// For each transaction whether it has a finished run.
-    pub(crate) fn filled(&mut self) -> Vec<bool> {
-        self.0.iter_mut().map(|slot| slot.get_mut().is_some()).collect()
     }
 }
 
@@ -143,7 +117,7 @@ impl<'a, S: Steps> Schedule<'a, S> {
         committer: S::Committer,
         workers: usize,
     ) -> Self {
-        let review = (workers >= REVIEWING_WORKERS_MIN).then(|| Review::new(finished.0.len(), plan.tasks()));
+        let review = (workers >= REVIEWING_WORKERS_MIN).then(|| Review::new(finished.len(), plan.tasks()));
         Self {
             steps,
             plan,
@@ -180,7 +154,7 @@ impl<'a, S: Steps> Schedule<'a, S> {
 
     /// Whether every transaction was committed.
     pub(crate) fn is_complete(&self) -> bool {
-        self.committed.get() == self.finished.0.len()
+        self.committed.get() == self.finished.len()
     }
 
     /// After all workers have returned: the committer, or `None` if a worker panicked while merging, and the attempts that
@@ -219,7 +193,7 @@ impl<'a, S: Steps> Schedule<'a, S> {
 
     /// Whether a worker that found nothing to do may leave.
     fn is_over(&self) -> bool {
-        let uncommitted = || self.finished.0.len() - self.committed.get();
+        let uncommitted = || self.finished.len() - self.committed.get();
         self.unstarted.is_zero() && self.review.as_ref().is_none_or(|review| review.is_over(uncommitted()))
     }
 
@@ -228,11 +202,12 @@ impl<'a, S: Steps> Schedule<'a, S> {
         let Some(review) = &self.review else { return false };
         // The next one to commit is looked at by who merges.
         let start = self.committed.get() + 1;
-        let Some(at) = review.take(start, self.finished.0.len()) else { return false };
-        let Some(attempt) = self.finished.0[at].lock().take() else { return true };
+        let Some(at) = review.take(start, self.finished.len()) else { return false };
+        let index = TxIndex::from_usize(at);
+        let Some(attempt) = self.finished.take(index) else { return true };
         review.start_another();
-        let (attempt, again) = self.steps.review(state, TxIndex::from_usize(at), attempt);
-        *self.finished.0[at].lock() = Some(attempt);
+        let (attempt, again) = self.steps.review(state, index, attempt);
+        self.finished.put(index, attempt);
         review.finish();
         if again {
             review.lower(at + 1);
@@ -240,8 +215,8 @@ impl<'a, S: Steps> Schedule<'a, S> {
         true
     }
 
-    fn finish(&self, index: TxIndex, attempt: S::Attempt) {
-        *self.finished.0[index.as_usize()].lock() = Some(attempt);
+    fn finish(&self, index: TxIndex, attempt: Option<S::Attempt>) {
+        self.finished.put(index, attempt);
         if let Some(review) = &self.review {
             review.finish();
             review.lower(index.as_usize());
@@ -269,9 +244,8 @@ impl<'a, S: Steps> Schedule<'a, S> {
     fn commit_finished(&self, state: &mut S::Worker, committer: &mut S::Committer) -> ControlFlow<()> {
         loop {
             let next = self.committed.get();
-            let Some(slot) = self.finished.0.get(next) else { return ControlFlow::Continue(()) };
-            let Some(attempt) = slot.lock().take() else { return ControlFlow::Continue(()) };
             let index = TxIndex::from_usize(next);
+            let Some(attempt) = self.finished.take(index) else { return ControlFlow::Continue(()) };
             let again = self.steps.commit(state, committer, index, attempt)?;
             self.committed.publish(TxIndex(index.0 + 1));
             if let Some(review) = self.review.as_ref().filter(|_| again) {
@@ -281,7 +255,7 @@ impl<'a, S: Steps> Schedule<'a, S> {
     }
 
     fn next_is_finished(&self) -> bool {
-        self.finished.0.get(self.committed.get()).is_some_and(|slot| slot.lock().is_some())
+        self.finished.is_filled(self.committed.get())
     }
 }
 

@@ -34,6 +34,8 @@ struct Scripted {
     published: Mutex<Vec<[Option<u64>; CELLS]>>,
     /// The transaction at which the block turns out to be invalid.
     invalid_at: Option<usize>,
+    /// Bit `i` is set if transaction `i` is left to merge.
+    left: u32,
 }
 
 /// The committed prefix.
@@ -60,25 +62,30 @@ impl Steps for Scripted {
 
     fn worker(&self, _: usize) {}
 
-    fn run(&self, (): &mut (), index: TxIndex) -> Seen {
+    fn run(&self, (): &mut (), index: TxIndex) -> Option<Seen> {
+        if self.left >> index.0 & 1 == 1 {
+            return None;
+        }
         let seen = self.newest_below(index);
         let script = self.scripts[index.as_usize()];
         self.published.lock()[index.as_usize()][script.write] = Some(script.apply(seen));
-        Seen(seen)
+        Some(Seen(seen))
     }
 
-    fn review(&self, (): &mut (), index: TxIndex, Seen(seen): Seen) -> (Seen, bool) {
-        let now = self.newest_below(index);
-        if now == seen { (Seen(seen), false) } else { (self.run(&mut (), index), true) }
+    fn review(&self, (): &mut (), index: TxIndex, seen: Option<Seen>) -> (Option<Seen>, bool) {
+        match seen {
+            Some(Seen(seen)) if self.newest_below(index) != seen => (self.run(&mut (), index), true),
+            same => (same, false),
+        }
     }
 
-    fn commit(&self, (): &mut (), ledger: &mut Ledger, index: TxIndex, Seen(seen): Seen) -> ControlFlow<(), bool> {
+    fn commit(&self, (): &mut (), ledger: &mut Ledger, index: TxIndex, seen: Option<Seen>) -> ControlFlow<(), bool> {
         if self.invalid_at == Some(index.as_usize()) {
             return ControlFlow::Break(());
         }
         let script = self.scripts[index.as_usize()];
         let now = ledger.cells[script.read];
-        let again = now != seen;
+        let again = seen.is_none_or(|Seen(seen)| now != seen);
         if again {
             ledger.reruns += 1;
             self.published.lock()[index.as_usize()][script.write] = Some(script.apply(now));
@@ -94,9 +101,9 @@ fn plan(predecessors: &[&[u32]]) -> Plan {
     Plan::from_predecessors(predecessors.iter().map(|before| before.iter().copied().map(TxIndex).collect()).collect())
 }
 
-fn check_once(scripts: &[Script], plan: &Plan, workers: usize, invalid_at: Option<usize>) {
+fn check_once(scripts: &[Script], plan: &Plan, workers: usize, invalid_at: Option<usize>, left: u32) {
     let published = Mutex::new(vec![[None; CELLS]; scripts.len()]);
-    let steps = Scripted { scripts: scripts.to_vec(), published, invalid_at };
+    let steps = Scripted { scripts: scripts.to_vec(), published, invalid_at, left };
     let mut slots = Slots::default();
     slots.reset(scripts.len());
     let schedule = Schedule::new(&steps, plan, TxIndex(0), slots, Ledger::default(), workers);
@@ -127,10 +134,21 @@ fn scope(work: impl Fn(usize) + Sync, workers: usize) {
 /// Runs a case in many interleavings.
 #[track_caller]
 fn check(scripts: &'static [Script], predecessors: &'static [&'static [u32]], invalid_at: Option<usize>) {
+    check_left(scripts, predecessors, invalid_at, 0);
+}
+
+/// The same, with the transactions of the set bits left to merge.
+#[track_caller]
+fn check_left(
+    scripts: &'static [Script],
+    predecessors: &'static [&'static [u32]],
+    invalid_at: Option<usize>,
+    left: u32,
+) {
     for workers in [1, 2, 3] {
         let case = move || {
             let plan = if predecessors.is_empty() { Plan::in_block_order(scripts.len()) } else { plan(predecessors) };
-            check_once(scripts, &plan, workers, invalid_at);
+            check_once(scripts, &plan, workers, invalid_at, left);
         };
         #[cfg(shuttle)]
         {
@@ -170,6 +188,14 @@ fn mixed_block_with_a_wrong_plan() {
 }
 
 #[test]
+fn transactions_that_are_left_to_merge() {
+    for left in [0b1111, 0b0110, 0b1000] {
+        check_left(CHAIN, &[], None, left);
+    }
+    check_left(MIXED, &[&[], &[0], &[], &[1], &[2, 3]], None, 0b01010);
+}
+
+#[test]
 fn invalid_block_ends_for_everybody() {
     check(MIXED, &[], Some(2));
     check(MIXED, &[&[], &[0], &[1], &[2], &[3]], Some(1));
@@ -180,11 +206,11 @@ fn invalid_block_ends_for_everybody() {
 #[test]
 fn attempts_from_before_are_committed_without_a_run() {
     let published = Mutex::new(vec![[None; CELLS]; CHAIN.len()]);
-    let steps = Scripted { scripts: CHAIN.to_vec(), published, invalid_at: None };
+    let steps = Scripted { scripts: CHAIN.to_vec(), published, invalid_at: None, left: 0 };
     let plan = Plan::default();
     let mut slots = Slots::default();
     slots.reset(CHAIN.len());
-    (0..CHAIN.len()).for_each(|at| slots.set(TxIndex::from_usize(at), Seen(0)));
+    (0..CHAIN.len()).for_each(|at| slots.put(TxIndex::from_usize(at), Some(Seen(0))));
     let schedule = Schedule::new(&steps, &plan, TxIndex(0), slots, Ledger::default(), 1);
     schedule.work(0);
     assert!(schedule.is_complete());

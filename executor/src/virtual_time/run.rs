@@ -24,8 +24,6 @@ enum Delivered {
     Holds,
     /// It is thrown away. What it reads from had published so often when it began.
     Stale(u32),
-    /// It was not run ahead, because that would not have paid.
-    Skipped,
 }
 
 /// What a transaction published.
@@ -66,26 +64,23 @@ impl<'a> Steps for Job<'a> {
         turn.look();
     }
 
-    fn run(&self, turn: &mut Turn<'a>, index: TxIndex) -> Delivered {
-        if self.groups.is_hopeless(index) {
-            return Delivered::Skipped;
-        }
-        self.run_ahead(turn, index)
+    fn run(&self, turn: &mut Turn<'a>, index: TxIndex) -> Option<Delivered> {
+        (!self.groups.is_hopeless(index)).then(|| self.run_ahead(turn, index))
     }
 
-    fn review(&self, turn: &mut Turn<'a>, index: TxIndex, delivered: Delivered) -> (Delivered, bool) {
+    fn review(&self, turn: &mut Turn<'a>, index: TxIndex, delivered: Option<Delivered>) -> (Option<Delivered>, bool) {
         // Looking is part of what committing takes; how much of it was not recorded.
         turn.work(self.recording.txs[index.as_usize()].commit);
         let is_outdated = match delivered {
-            Delivered::Holds => false,
-            Delivered::Stale(seen) => seen != self.reads(index).0,
-            Delivered::Skipped => true,
+            Some(Delivered::Holds) => false,
+            Some(Delivered::Stale(seen)) => seen != self.reads(index).0,
+            None => true,
         };
         if !is_outdated || self.groups.is_hopeless(index) {
             return (delivered, false);
         }
-        *self.thrown_away.lock() += u64::from(delivered != Delivered::Skipped);
-        (self.run_ahead(turn, index), true)
+        *self.thrown_away.lock() += u64::from(delivered.is_some());
+        (Some(self.run_ahead(turn, index)), true)
     }
 
     fn commit(
@@ -93,10 +88,10 @@ impl<'a> Steps for Job<'a> {
         turn: &mut Turn<'a>,
         writer: &mut Writer,
         index: TxIndex,
-        delivered: Delivered,
+        delivered: Option<Delivered>,
     ) -> ControlFlow<(), bool> {
-        let again = delivered != Delivered::Holds || self.recording.txs[index.as_usize()].runs_again;
-        turn.work(self.commit_time(writer, index, Some(delivered)));
+        let again = delivered != Some(Delivered::Holds) || self.recording.txs[index.as_usize()].runs_again;
+        turn.work(self.commit_time(writer, index, delivered));
         self.publish(index, true);
         if writer.contention.is_high() { ControlFlow::Break(()) } else { ControlFlow::Continue(again) }
     }
@@ -130,7 +125,7 @@ impl Job<'_> {
     /// Commits the next transaction and says how long that takes, a second run included.
     fn commit_time(&self, writer: &mut Writer, index: TxIndex, delivered: Option<Delivered>) -> Nanos {
         let recorded = &self.recording.txs[index.as_usize()];
-        let ran_ahead = matches!(delivered, Some(Delivered::Holds | Delivered::Stale(_)));
+        let ran_ahead = delivered.is_some();
         let stale = delivered != Some(Delivered::Holds);
         let again = stale || recorded.runs_again;
         writer.next = TxIndex(index.0 + 1);
@@ -181,11 +176,11 @@ pub(super) fn run(recording: &Recording, cores: usize, wake: Nanos) -> Virtual {
             if index.as_usize() == txs {
                 break;
             }
-            let delivered = slots.take(index);
+            let delivered = slots.take(index).flatten();
             now += job.commit_time(&mut writer, index, delivered);
             job.publish(index, true);
         }
-        plan = Plan::of_missing(writer.next, &slots.filled());
+        plan = Plan::of_missing(writer.next, &slots.keep_finished());
     }
     let thrown_away = thrown_away.into_inner();
     let (incarnations, aborted) = (writer.incarnations + thrown_away, writer.aborted + thrown_away);

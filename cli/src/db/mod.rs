@@ -1,7 +1,8 @@
 //! `laminar db`: how big a store is, whether it is whole, less history in it, and witnesses of its blocks.
 //!
 //! Place in the flow: opens the folder that `node` and `import` write, through `state-db`'s maintenance.
-//! Invariant: `stats`, `verify` and `witness` leave the store as it is, and run beside a process that has the store open; `prune` is refused then.
+//! Invariant: `stats`, `verify` and `witness` leave the store as it is, and run beside a process that has the store open; `prune` is
+//! refused then.
 
 mod watched;
 mod witness;

@@ -46,7 +46,8 @@ pub struct Checked {
     pub total_difficulty: U256,
 }
 
-/// Everything that needs no execution, on a block with the hash `hash`. `ancestor` gives a block of this branch by its hash: see [`check_ommers`].
+/// Everything that needs no execution, on a block with the hash `hash`. `ancestor` gives a block of this branch by its hash: see
+/// [`check_ommers`].
 ///
 /// # Errors
 /// [`ExecuteError::InvalidBlock`] with the first rule that is broken.

@@ -69,7 +69,8 @@ pub(crate) trait Steps: Sync {
         attempt: Option<Self::Attempt>,
     ) -> (Option<Self::Attempt>, bool);
 
-    /// Commits a transaction, after all before it; without an attempt it was left to merge. `Continue(true)` says that it was run again for that; `Break` ends the block.
+    /// Commits a transaction, after all before it; without an attempt it was left to merge. `Continue(true)` says that it was run again
+    /// for that; `Break` ends the block.
     fn commit(
         &self,
         worker: &mut Self::Worker,

@@ -5,6 +5,7 @@ use crate::{
     program::{Step, assemble, contract, sender},
     world::World,
 };
+use alloy_primitives::B256;
 use laminar_executor::{BlockExecutor, Config, Knowledge, Mode, Path, Predict, sequential};
 use revm::bytecode::opcode as op;
 use std::num::NonZeroUsize;
@@ -65,10 +66,39 @@ fn proofs() -> World {
     world
 }
 
+/// Adds one to the slot of the first word of its input, and what that gives to the slot of the second.
+fn adder() -> Vec<u8> {
+    let mut code = vec![op::PUSH1, 1, op::PUSH0, op::CALLDATALOAD, op::SLOAD, op::ADD];
+    code.extend([op::DUP1, op::PUSH0, op::CALLDATALOAD, op::SSTORE]);
+    code.extend([op::PUSH1, 32, op::CALLDATALOAD, op::SLOAD, op::ADD]);
+    code.extend([op::PUSH1, 32, op::CALLDATALOAD, op::SSTORE, op::STOP]);
+    code
+}
+
+/// Calls with slots of their own until no worker publishes any more, then a chain of calls, then calls with slots of their own.
+fn chain_after_quiet() -> World {
+    let mut world = World::new();
+    (0..4).for_each(|n| world.account(sender(n), 0, 100_000_000_000));
+    world.contract(contract(0), &adder(), 0);
+    world.header.gas_used = 300_000_000;
+    world.header.gas_limit = 10_000_000_000;
+    for n in 0..3_500u32 {
+        let (first, second) = if (2_500..2_700).contains(&n) { (n, n + 1) } else { (2 * n + 10_000, 2 * n + 10_001) };
+        let tx = world.call(sender(u8::try_from(n % 4).unwrap()), contract(0), 0);
+        tx.data = [first, second].map(|slot| B256::left_padding_from(&slot.to_be_bytes())).concat().into();
+    }
+    world
+}
+
 #[test]
 fn contended_blocks_stay_exact() {
     check(&world());
     check(&proofs());
+}
+
+#[test]
+fn a_chain_that_begins_where_nobody_read_what_others_wrote_stays_exact() {
+    check(&chain_after_quiet());
 }
 
 #[track_caller]

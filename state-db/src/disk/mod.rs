@@ -1,8 +1,8 @@
 //! A store's committed blocks on disk, in one MDBX file.
 //!
 //! Place in the flow: behind `Store::create` and `Store::open`. `env` opens the folder, `table` draws the rows, `rows` reads and
-//! writes them typed, `append` is what a commit writes, `write` what else is written, `snapshot` what views read, `history` older states, `tries` roots and
-//! proofs, `cache` the newest values, `warm` the newest nodes; `maintain` and `verify` are for people.
+//! writes them typed, `append` is what a commit writes, `write` what else is written, `snapshot` what views read, `history` older
+//! states, `tries` roots and proofs, `cache` the newest values, `warm` the newest nodes; `maintain` and `verify` are for people.
 //!
 //! ```text
 //!   commit ─► write ─► rows ─► MDBX ◄─ rows ◄─ snapshot ◄─ views

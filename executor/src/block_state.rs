@@ -15,6 +15,25 @@ pub(crate) struct BlockState {
     changes: BlockChanges,
 }
 
+/// What an account is owed and the prefix does not have yet; whoever looks at the account sees it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Owed {
+    /// The account.
+    pub(crate) address: Address,
+    /// In the parent state.
+    pub(crate) parent: Option<Account>,
+    /// More than zero.
+    pub(crate) wei: U256,
+}
+
+impl Owed {
+    /// The account with what it is owed, where the prefix has `committed` of it.
+    pub(crate) fn added_to(&self, committed: Option<Option<Account>>) -> Account {
+        let account = committed.unwrap_or(self.parent).unwrap_or_default();
+        Account { balance: account.balance.saturating_add(self.wei), ..account }
+    }
+}
+
 /// Where an account's entry is. Entries keep their places, for none is removed before the block ends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place(usize);

@@ -17,7 +17,7 @@ mod transfer;
 mod view;
 
 use crate::{
-    block_state::BlockState,
+    block_state::{BlockState, Owed},
     effects::{Attempt, Fate, Purse, Simulation, SlotAccess, Transfer, TxResult},
     env::{PreparedBlock, install_net_gas_metering},
     error::ExecuteError,
@@ -128,13 +128,18 @@ impl<'a, DB: DatabaseRef> Instance<'a, DB> {
         }
     }
 
-    /// Runs transaction `index` on the committed prefix `state`, which comes back as it was.
+    /// Runs transaction `index` on the committed prefix `state`, which comes back as it was, with what is `owed` in addition.
     ///
     /// # Errors
     /// The transaction is invalid, or a read failed.
-    pub(crate) fn run_on(&mut self, state: &mut BlockState, index: TxIndex) -> Result<Attempt, ExecuteError> {
+    pub(crate) fn run_on(
+        &mut self,
+        state: &mut BlockState,
+        owed: Option<Owed>,
+        index: TxIndex,
+    ) -> Result<Attempt, ExecuteError> {
         let tx = &self.block.txs[index.as_usize()];
-        self.view().committed = Some(std::mem::take(state));
+        (self.view().committed, self.view().owed) = (Some(std::mem::take(state)), owed);
         let attempt = self.run_committed(index, tx);
         *state = self.view().committed.take().expect("a run keeps the committed prefix in its view");
         attempt

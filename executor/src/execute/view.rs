@@ -7,7 +7,7 @@
 
 use super::mapping_keys::MappingKeys;
 use crate::{
-    block_state::{BlockState, SlotNow},
+    block_state::{BlockState, Owed, SlotNow},
     error::ExecuteError,
     location::Location,
     mv_memory::MvMemory,
@@ -69,6 +69,8 @@ pub(crate) struct StateView<'a, DB> {
     memory: &'a MvMemory,
     /// The committed prefix while a run on it is going on; `None` while runs are speculative.
     pub(super) committed: Option<BlockState>,
+    /// What the committed prefix does not have yet.
+    pub(super) owed: Option<Owed>,
     pub(super) turn: Turn,
     pub(super) notes: Notes,
     pub(super) mapping_keys: MappingKeys,
@@ -78,7 +80,8 @@ impl<'a, DB: DatabaseRef> StateView<'a, DB> {
     /// A speculative view.
     pub(super) fn new(parent: &'a DB, memory: &'a MvMemory) -> Self {
         let turn = Turn { index: TxIndex(0), sender: Address::ZERO, nonce: 0 };
-        Self { parent, memory, committed: None, turn, notes: Notes::default(), mapping_keys: MappingKeys::default() }
+        let (notes, mapping_keys) = (Notes::default(), MappingKeys::default());
+        Self { parent, memory, committed: None, owed: None, turn, notes, mapping_keys }
     }
 
     /// Starts the run of `turn` with empty notes.
@@ -105,7 +108,11 @@ impl<'a, DB: DatabaseRef> StateView<'a, DB> {
 
     fn written(&self, address: &Address) -> Option<Option<Account>> {
         match &self.committed {
-            Some(state) => state.account(address),
+            Some(state) => {
+                let committed = state.account(address);
+                let owed = self.owed.filter(|owed| owed.address == *address);
+                owed.map_or(committed, |owed| Some(Some(owed.added_to(committed))))
+            }
             None => self.memory.account(address, self.turn.index),
         }
     }

@@ -5,7 +5,7 @@
 //! prefix has all that were paid.
 
 use super::{Surroundings, fold::Ledger};
-use crate::{error::ExecuteError, execute};
+use crate::{block_state::Owed, effects::Simulation, error::ExecuteError, execute};
 use alloy_primitives::{Address, U256};
 use laminar_state_db::Account;
 use revm::DatabaseRef;
@@ -51,6 +51,21 @@ impl Beneficiary {
             ledger.credit(step, self.address, self.parent, fee);
         } else {
             self.unpaid = Some(self.unpaid.unwrap_or_default().saturating_add(fee));
+        }
+    }
+
+    /// What it is owed beyond what the prefix has, for a run that may look at it. Being touched without a fee is put off no longer.
+    pub(super) fn owed(&mut self, ledger: &mut Ledger) -> Option<Owed> {
+        if self.unpaid.is_some_and(|fees| fees.is_zero()) {
+            self.settle(ledger);
+        }
+        self.unpaid.map(|wei| Owed { address: self.address, parent: self.parent, wei })
+    }
+
+    /// Adds the fees that were put off if `run` looked at the account.
+    pub(super) fn settle_if_in(&mut self, ledger: &mut Ledger, run: &Simulation) {
+        if run.accounts.iter().any(|access| self.is(&access.address)) {
+            self.settle(ledger);
         }
     }
 

@@ -200,9 +200,10 @@ impl Committer {
         stale: Option<&Simulation>,
     ) -> Result<(), ExecuteError> {
         let index = self.next();
-        self.beneficiary.settle(&mut self.ledger);
-        match instance.run_on(&mut self.ledger.state, index)? {
+        let owed = self.beneficiary.owed(&mut self.ledger);
+        match instance.run_on(&mut self.ledger.state, owed, index)? {
             Attempt::Simulation(run) => {
+                self.beneficiary.settle_if_in(&mut self.ledger, &run);
                 if let Some(memory) = memory {
                     if let Some(stale) = stale {
                         memory.revoke(index, stale, Some(&run), &mut self.revoked);
@@ -252,8 +253,8 @@ impl Committer {
     /// Folds a plain transfer if it stands; false if it does not.
     fn try_fold_transfer(&mut self, block: &PreparedBlock, index: TxIndex, transfer: &Transfer) -> bool {
         let tx = &block.txs[index.as_usize()];
-        // It can spend what it earned. What it is given here and what it is owed add up in any order.
-        if self.beneficiary.is(&tx.caller) {
+        // It can spend what it earned, and a run on the prefix saw it with that.
+        if self.beneficiary.is(&tx.caller) || tx.kind.to().is_some_and(|to| self.beneficiary.is(to)) {
             self.beneficiary.settle(&mut self.ledger);
         }
         let amounts = Amounts::of(tx, block.block_env.basefee, block.cfg_env.spec);
@@ -298,9 +299,7 @@ impl Committer {
     }
 
     fn validate(&mut self, run: &Simulation, source: Source) -> Verdict {
-        if run.accounts.iter().any(|access| self.beneficiary.is(&access.address)) {
-            self.beneficiary.settle(&mut self.ledger);
-        }
+        self.beneficiary.settle_if_in(&mut self.ledger, run);
         validate(run, &self.ledger.state, self.revoked_for(source))
     }
 

@@ -96,6 +96,11 @@ pub fn describe() {
     describe_counter!("laminar_reorgs_total", "changes of the head that made blocks non-canonical");
     describe_gauge!("laminar_pool_transactions", "transactions that wait, by state");
     describe_counter!("laminar_pool_simulations_total", "simulations of waiting transactions, by what became of them");
+    // What may not happen for long is there from the start.
+    counter!("laminar_reorgs_total").increment(0);
+    for result in ["kept", "made"] {
+        counter!("laminar_pool_simulations_total", "result" => result).increment(0);
+    }
 }
 
 /// Notes the pool's size. The pool does it when it has followed the head, which is later than the head's own change.

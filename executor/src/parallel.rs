@@ -132,7 +132,7 @@ impl<'a, DB: DatabaseRef + Sync> Steps for Job<'a, DB> {
         index: TxIndex,
         delivered: Option<Delivered>,
     ) -> ControlFlow<(), bool> {
-        match self.commit_one(worker, writer, index, delivered.unwrap_or_else(Delivered::skipped)) {
+        match self.commit_one(worker, writer, index, delivered) {
             Ok(_) if self.adapts && writer.contention.is_high() => ControlFlow::Break(()),
             Ok(again) => ControlFlow::Continue(again),
             Err(error) => {

@@ -32,15 +32,16 @@ pub(super) struct Writer {
 }
 
 impl<'a, DB: DatabaseRef + Sync> Job<'a, DB> {
-    /// Commits the next transaction and counts; true if it was run again for that.
+    /// Commits the next transaction, from what was `delivered` if it was not left to merge, and counts; true if it was run again
+    /// for that.
     pub(super) fn commit_one(
         &self,
         worker: &mut Worker<'a, DB>,
         writer: &mut Writer,
         index: TxIndex,
-        delivered: Delivered,
+        delivered: Option<Delivered>,
     ) -> Result<bool, ExecuteError> {
-        let Delivered { attempt, origin, rare } = delivered;
+        let Delivered { attempt, origin, rare } = delivered.unwrap_or_else(Delivered::skipped);
         let has_result = !matches!(attempt, Attempt::Refused);
         let stats = &mut writer.stats;
         stats.incarnations += u64::from(origin == Origin::Run);
@@ -103,7 +104,7 @@ pub(super) fn commit_stretch<DB: DatabaseRef + Sync>(
             Some(delivered) => delivered,
             None => job.without_run(index),
         };
-        job.commit_one(&mut worker, writer, index, delivered.unwrap_or_else(Delivered::skipped))?;
+        job.commit_one(&mut worker, writer, index, delivered)?;
     }
     Ok(())
 }

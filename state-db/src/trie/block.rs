@@ -17,7 +17,7 @@
 //! PERF: a full branch is encoded from 10 lines of the cache. With references apart, by kind of the children, it was up to 17.
 
 use super::{
-    id::{FANOUT, NodeId},
+    id::{Child, FANOUT, NodeId},
     reference::Reference,
 };
 
@@ -125,6 +125,11 @@ impl<'a> Branch<'a> {
         }
         let Cell(bytes) = &self.references()[self.rank(nibble)];
         if self.inline() & bit != 0 { Reference::of_inline(bytes) } else { Reference::of_hash(bytes.into()) }
+    }
+
+    /// The child at `nibble` as the branch holds it, or [`Child::EMPTY`].
+    pub(super) fn held(&self, nibble: u8) -> Child {
+        Child { id: self.child(nibble), reference: self.reference(nibble) }
     }
 
     /// The hashes of the children, ascending by nibble. All are clean and none stands in the branch as it is.

@@ -93,8 +93,8 @@ impl Branches {
     pub(super) fn replace_child(&mut self, place: u32, nibble: u8, child: Child) -> u32 {
         let branch = self.get(place);
         let mut draft = Draft::new(branch.used());
-        for (i, id) in branch.children() {
-            draft.set(i, Child { id, reference: branch.reference(i) });
+        for (i, _) in branch.children() {
+            draft.set(i, branch.held(i));
         }
         draft.set(nibble, child);
         self.release(place);

@@ -54,9 +54,8 @@ pub(super) fn copy_since<V: TrieValue>(from: &Arena<V>, to: &mut Arena<V>, node:
                 return NodeId::BLINDED;
             }
             let copy = to.branches.insert_copy(branch);
-            for (nibble, id) in branch.children() {
-                let child = Child { id, reference: branch.reference(nibble) };
-                let id = copy_since(from, to, child, since);
+            for (nibble, _) in branch.children() {
+                let id = copy_since(from, to, branch.held(nibble), since);
                 to.branches.set_child(copy, nibble, id);
             }
             Node::Branch(copy).into()

@@ -7,7 +7,7 @@
 use super::{
     error::TrieError,
     hash::hash_group,
-    id::{Child, Draft, Node, NodeId},
+    id::{Child, Draft, FANOUT, Node, NodeId},
     source::NodeSource,
     sparse::Trie,
     subtrie::Subtrie,
@@ -24,8 +24,8 @@ pub(super) const SPLIT_MIN: usize = 4096;
 pub(super) const PARALLEL_MIN: usize = 256;
 /// Keys of an update from which the parts of a trie have enough each to fill the lanes alone.
 const HASHED_MIN: usize = 2048;
-/// Children of a branch.
-pub(super) const PARTS: usize = 16;
+/// One for each child of the branch at the root.
+pub(super) const PARTS: usize = FANOUT;
 
 /// What a trie is asked for when the keys are set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +93,7 @@ impl<V: TrieValue> Trie<V> {
         let part = |nibble: u8| {
             let mut part = Subtrie { epoch: whole.epoch, ..Subtrie::new(prefix(usize::from(nibble))) };
             part.journal = whole.journal.as_ref().map(|_| Box::default());
-            let child = Child { id: branch.child(nibble), reference: branch.reference(nibble) };
+            let child = branch.held(nibble);
             part.root = super::forget::copy_since(&whole.arena, &mut part.arena, child, 0);
             part.root_reference = child.reference;
             part.changes = whole.changes.div_ceil(PARTS);

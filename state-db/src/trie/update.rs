@@ -154,8 +154,7 @@ impl<V: TrieValue> Subtrie<V> {
 
     /// Replaces `branch` by its only child left, which is known; an extension above melts into the result.
     fn collapse(&mut self, branch: u32, left: u8) {
-        let parent = self.arena.branches.get(branch);
-        let child = Child { id: parent.child(left), reference: parent.reference(left) };
+        let child = self.arena.branches.get(branch).held(left);
         self.arena.branches.release(branch);
         // The place of the removed leaf; now the end is the branch.
         self.links.pop();

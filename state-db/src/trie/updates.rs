@@ -7,7 +7,7 @@
 
 use super::{
     encode::encode_node,
-    id::{Link, Node},
+    id::{Link, Node, NodeId},
     subtrie::{Subtrie, child_path},
     value::TrieValue,
 };
@@ -152,9 +152,13 @@ impl<V: TrieValue> Subtrie<V> {
                     }
                 }
                 Node::Branch(place) => {
-                    let children = self.arena.branches.get(place).children();
-                    let links = children.map(|(i, _)| (Link::Branch(place, i), child_path(&path, i)));
-                    found.extend(links.filter(|(link, _)| is_wanted(*link)));
+                    let branch = self.arena.branches.get(place);
+                    let is_wanted = |(nibble, id): &(u8, NodeId)| match which {
+                        Which::Dirty => branch.dirty() >> nibble & 1 == 1,
+                        Which::Known => *id != NodeId::BLINDED,
+                    };
+                    let children = branch.children().filter(is_wanted);
+                    found.extend(children.map(|(i, _)| (Link::Branch(place, i), child_path(&path, i))));
                 }
                 Node::Empty | Node::Blinded | Node::Leaf(_) => {}
             }

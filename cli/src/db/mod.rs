@@ -31,12 +31,7 @@ enum Command {
     /// Print the number of entries and the bytes of each table.
     Stats(Store),
     /// Recompute the state roots from the accounts, slots and history, and check blocks and tables against each other.
-    Verify {
-        #[command(flatten)]
-        store: Store,
-        #[command(flatten)]
-        watched: watched::Flag,
-    },
+    Verify(Store),
     /// Drop the history of old states. Blocks and receipts stay.
     Prune {
         #[command(flatten)]
@@ -58,43 +53,61 @@ struct Store {
     /// Print one JSON object instead of text.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    watched: watched::Flag,
 }
 
-/// Runs the subcommand. Exit code 1 if `verify` finds a fault or a witness does not prove its block.
+/// Runs the subcommand. Exit code 1 if `verify` finds a fault, if a witness does not prove its block, or if the file is damaged such
+/// that reading it ends the process that does.
 ///
 /// # Errors
 /// There is no store that can be opened, it is in use, or stdout cannot be written.
 pub(crate) fn run(args: &Args) -> anyhow::Result<Ended> {
-    match &args.command {
-        Command::Stats(store) => {
-            let stats = store.open(Access::ReadOnly)?.stats()?;
-            print(&if store.json { stats_json(&stats) } else { stats_table(&stats) })?;
+    let store = args.command.store();
+    if !store.watched.is_watcher() {
+        return args.command.run();
+    }
+    Ok(match watched::run()? {
+        watched::Watched::Ended(ended) => ended,
+        watched::Watched::Killed(signal) => {
+            store.faulty(&format!("damaged file: reading it ended with signal {signal}"))?
         }
-        Command::Verify { store, watched } if watched.is_watcher() => {
-            return Ok(match watched::run()? {
-                watched::Watched::Ended(ended) => ended,
-                watched::Watched::Killed(signal) => {
-                    store.faulty(&format!("damaged file: reading it ended with signal {signal}"))?
-                }
-            });
-        }
-        Command::Verify { store, .. } => match store.open(Access::ReadOnly)?.verify_with(check_integrity) {
-            Ok(verified) => print(&if store.json { verified_json(&verified) } else { verified_text(&verified) })?,
-            Err(fault @ (StoreError::Corrupt { .. } | StoreError::Trie(_))) => {
-                return Ok(store.faulty(&fault.to_string())?);
-            }
-            Err(error) => return Err(error.into()),
-        },
-        Command::Witness(args) => return witness::run(args),
-        Command::Prune { store, keep } => {
-            let pruned = store.open(Access::ReadWrite)?.prune(*keep)?;
-            print(&match store.json {
-                true => json!({ "pruned": pruned }).to_string(),
-                false => format!("dropped the states of {pruned} blocks"),
-            })?;
+    })
+}
+
+impl Command {
+    const fn store(&self) -> &Store {
+        match self {
+            Self::Stats(store) | Self::Verify(store) | Self::Prune { store, .. } => store,
+            Self::Witness(args) => args.store(),
         }
     }
-    Ok(Ended::Success)
+
+    /// Does it in this process.
+    fn run(&self) -> anyhow::Result<Ended> {
+        match self {
+            Self::Stats(store) => {
+                let stats = store.open(Access::ReadOnly)?.stats()?;
+                print(&if store.json { stats_json(&stats) } else { stats_table(&stats) })?;
+            }
+            Self::Verify(store) => match store.open(Access::ReadOnly)?.verify_with(check_integrity) {
+                Ok(verified) => print(&if store.json { verified_json(&verified) } else { verified_text(&verified) })?,
+                Err(fault @ (StoreError::Corrupt { .. } | StoreError::Trie(_))) => {
+                    return Ok(store.faulty(&fault.to_string())?);
+                }
+                Err(error) => return Err(error.into()),
+            },
+            Self::Witness(args) => return witness::run(args),
+            Self::Prune { store, keep } => {
+                let pruned = store.open(Access::ReadWrite)?.prune(*keep)?;
+                print(&match store.json {
+                    true => json!({ "pruned": pruned }).to_string(),
+                    false => format!("dropped the states of {pruned} blocks"),
+                })?;
+            }
+        }
+        Ok(Ended::Success)
+    }
 }
 
 impl Store {

@@ -1,8 +1,9 @@
 //! A command that reads a file which may be damaged, in a process of its own.
 //!
-//! Place in the flow: `db verify` starts itself once more and waits. MDBX takes the length of a value from the page on which it stands
+//! Place in the flow: `db` starts itself once more and waits. MDBX takes the length of a value from the page on which it stands
 //! and reads on in the mapped file; where that is damaged, the system may end the process, which then is an answer.
-//! Invariant: output and exit code are those of the process that reads, as long as it ends by itself.
+//! Invariant: output and exit code are those of the process that reads, as long as it ends by itself. What it writes is one transaction,
+//! and goes with it if it does not.
 
 use crate::ending::Ended;
 use std::{

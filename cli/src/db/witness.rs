@@ -42,6 +42,13 @@ pub(super) struct Args {
     out: PathBuf,
 }
 
+impl Args {
+    /// The store that is read.
+    pub(super) const fn store(&self) -> &super::Store {
+        &self.store
+    }
+}
+
 /// One written block.
 #[derive(Debug, Serialize)]
 struct Written {

@@ -14,6 +14,8 @@ use std::{
     path::PathBuf,
 };
 
+/// Bytes of a page of the file.
+const PAGE_LEN: usize = 4096;
 /// Places at which bytes are changed.
 const PLACES: u64 = 120;
 
@@ -82,7 +84,18 @@ impl Damaged {
             1 | 2 => drop(verified.error()),
             _ => panic!("{what}: {verified:?}"),
         }
+        self.check_end(&self.ask("stats"), what);
         verified.code != 0
+    }
+
+    /// A command ended well or with one error.
+    #[track_caller]
+    fn check_end(&self, ran: &Ran, what: &str) {
+        match ran.code {
+            0 => {}
+            1 | 2 => drop(ran.error()),
+            _ => panic!("{what}: {ran:?}"),
+        }
     }
 }
 
@@ -107,6 +120,23 @@ fn changed_bytes_are_found_or_harmless() {
     }
     assert!(found > PLACES / 10, "only {found} of {PLACES} were found");
     assert!(!damaged.check_answer("whole"));
+}
+
+#[test]
+fn a_damaged_file_is_pruned_or_refused() {
+    let damaged = Damaged::new();
+    let prune = ["db", "prune", "--keep", "0", "--datadir"].map(PathBuf::from);
+    let prune = || laminar(prune.iter().cloned().chain([damaged.path("store")]));
+    let mut refused = 0;
+    for page in 0..damaged.bytes.len() / PAGE_LEN {
+        // Each page loses what it says of itself and its first row.
+        damaged.file.write_all_at(&damaged.bytes, 0).unwrap();
+        damaged.file.write_all_at(&[0xa5; 64], (page * PAGE_LEN) as u64).unwrap();
+        let ran = prune();
+        damaged.check_end(&ran, &format!("page {page}"));
+        refused += usize::from(ran.code != 0);
+    }
+    assert!(refused > 0, "every damage was passed over");
 }
 
 #[test]

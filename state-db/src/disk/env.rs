@@ -35,6 +35,10 @@ const TABLES_MAX: usize = 64;
 const READERS_MAX: u64 = 8_192;
 /// The file grows by this share of its largest size.
 const GROWTH_STEPS: usize = 256;
+/// Pages that a commit wrote and whose memory is kept for the next, at most: 512 MiB.
+///
+/// PERF: a commit of large blocks writes a hundred thousand pages; else the system takes their memory back and clears it anew.
+const PAGES_KEPT_MAX: u64 = 1 << 17;
 /// Bytes of `mdbx.lck` and some to spare: 32 for a reader.
 const READERS_LEN: usize = 32 * READERS_MAX as usize + (64 << 10);
 /// A device failed, or took part of a write.
@@ -160,6 +164,7 @@ fn open_mdbx(dir: &Path, options: &StoreOptions) -> Result<Environment, StoreErr
     // Point reads are random; reading ahead would only displace pages.
     builder.set_flags(EnvironmentFlags { mode, no_rdahead: true, coalesce: true, ..Default::default() });
     if options.access == Access::ReadWrite {
+        builder.set_dp_reserve_limit(PAGES_KEPT_MAX);
         let growth_step = (options.size_max / GROWTH_STEPS).clamp(64 << 10, 64 << 20) as isize;
         builder.set_geometry(Geometry {
             size: Some(0..options.size_max),

@@ -15,7 +15,7 @@ use anyhow::Context;
 use laminar_executor::{
     Block, BlockExecutor, Config, Knowledge,
     chain_spec::ChainSpec,
-    check_header::{expected_base_fee, expected_excess_blob_gas, summarize_receipts},
+    check_header::{Envelopes, encode_receipts, expected_base_fee, expected_excess_blob_gas},
     pipeline::{BlockParts, block_data, steps},
     system_calls::requests_hash,
 };
@@ -127,19 +127,19 @@ impl Sealer<'_> {
         let checked = steps::check(self.spec, B256::ZERO, &block, at, |_| None)?;
         let view = self.store.view_at(&parent.hash())?;
         let outcome = self.executor.execute(&block, &checked.prepared, &view, Knowledge::Nothing)?;
-        let receipts = summarize_receipts(&outcome.receipts);
+        let (receipts, logs_bloom) = encode_receipts(&outcome.receipts);
         let header = &mut block.header;
         header.gas_used = outcome.gas_used;
-        header.receipts_root = receipts.root;
-        header.logs_bloom = receipts.logs_bloom;
+        header.receipts_root = receipts.root();
+        header.logs_bloom = logs_bloom;
         header.requests_hash = Some(requests_hash(&outcome.requests));
         header.state_root = view.root_after(&outcome.changes)?;
         let data = block_data(&BlockParts {
             hash: header.hash_slow(),
             header,
             body: &block.body,
+            encoded: &steps::Encoded { transactions: Envelopes::new(&block.body.transactions), receipts },
             senders: &checked.senders.addresses,
-            receipts: &outcome.receipts,
             requests: &outcome.requests,
             block_access_list: None,
             total_difficulty: U256::ZERO,

@@ -5,16 +5,14 @@
 //! root.
 //! Invariant: a body that passes both is the one that the header commits to.
 
+use super::envelopes::Envelopes;
 use crate::{
     chain_spec::{Fork, Rules},
     error::ExecuteError,
     rule::{Field, Mismatch, Rule},
     types::{Block, Transaction, TxIndex},
 };
-use alloy_consensus::{
-    Transaction as _,
-    proofs::{calculate_transaction_root, calculate_withdrawals_root},
-};
+use alloy_consensus::{Transaction as _, proofs::calculate_withdrawals_root};
 use alloy_rlp::Encodable;
 
 /// Longest RLP of a block: 10 MiB less 2 MiB for the beacon block around it (EIP-7934).
@@ -55,14 +53,15 @@ fn check_lists(rules: &Rules, block: &Block) -> Result<(), Rule> {
     }
 }
 
-/// Checks that the transactions are those of the header. Hashes every transaction, so it is worth running beside
-/// execution.
+/// Checks that the transactions are those of the header, and gives them as they were encoded for it. Hashes every transaction, so it
+/// is worth running beside execution.
 ///
 /// # Errors
 /// The mismatch of the root.
-pub fn check_transactions_root(block: &Block) -> Result<(), Rule> {
-    let root = calculate_transaction_root(&block.body.transactions);
-    Ok(Mismatch::check(Field::TransactionsRoot, root, block.header.transactions_root)?)
+pub fn check_transactions_root(block: &Block) -> Result<Envelopes, Rule> {
+    let transactions = Envelopes::new(&block.body.transactions);
+    Mismatch::check(Field::TransactionsRoot, transactions.root(), block.header.transactions_root)?;
+    Ok(transactions)
 }
 
 /// CONSENSUS: EIP-4844, the block's blobs stay below its maximum and add up to the header's blob gas.
@@ -93,7 +92,10 @@ pub fn blob_gas_used(transactions: &[Transaction]) -> u64 {
 mod tests {
     use super::*;
     use crate::chain_spec::ChainSpec;
-    use alloy_consensus::{BlockBody, EMPTY_OMMER_ROOT_HASH, Header, SignableTransaction, TxEip4844, TxLegacy};
+    use alloy_consensus::{
+        BlockBody, EMPTY_OMMER_ROOT_HASH, Header, SignableTransaction, TxEip4844, TxLegacy,
+        proofs::calculate_transaction_root,
+    };
     use alloy_eips::eip4895::{Withdrawal, Withdrawals};
     use alloy_primitives::{B256, Bytes, Signature};
 
@@ -153,7 +155,7 @@ mod tests {
     #[test]
     fn transactions_root_is_checked_on_its_own() {
         let mut block = block(vec![blobs(1)]);
-        assert_eq!(check_transactions_root(&block), Ok(()));
+        assert_eq!(check_transactions_root(&block), Ok(Envelopes::new(&block.body.transactions)));
         block.header.transactions_root = B256::ZERO;
         assert_eq!(refusal("Cancun", &block), None);
         let rule = check_transactions_root(&block).unwrap_err();

@@ -172,8 +172,9 @@ impl Importer<'_> {
             Err(error) => Some(Err(error)),
         });
         let stages = Stages {
-            check: |block| checker.check(block),
-            execute: |ready| runner.execute(ready),
+            check: move |block| checker.check(block),
+            // Moved, so that what it last read goes with its thread: a snapshot keeps the last commit from using free pages again.
+            execute: move |ready| runner.execute(ready),
             root: |executed| self.stage(executed),
             commit: |batch: Vec<Staged>| {
                 let Some(last) = batch.last() else { return Ok(()) };
@@ -280,13 +281,14 @@ impl Runner<'_> {
         let id = BlockRef { number: block.header.number, hash };
         let failed = |error| ImportError::Execute { block: id, source: Box::new(error) };
         let outcome = self.importer.executor.execute(&block, &prepared, &parent, Knowledge::Nothing).map_err(failed)?;
-        steps::check_results(&rules, &block, &outcome, None).map_err(|rule| failed(ExecuteError::invalid(rule)))?;
+        let encoded = steps::check_results(&rules, &block, &outcome, None);
+        let encoded = encoded.map_err(|rule| failed(ExecuteError::invalid(rule)))?;
         let data = block_data(&BlockParts {
             hash,
             header: &block.header,
             body: &block.body,
+            encoded: &encoded,
             senders: &senders.addresses,
-            receipts: &outcome.receipts,
             requests: &outcome.requests,
             block_access_list: outcome.block_access_list.as_ref(),
             total_difficulty,

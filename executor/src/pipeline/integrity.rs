@@ -5,8 +5,8 @@
 //! header. What is not: senders, which would have to be recovered, the total difficulty, and the state.
 
 use super::kept::{Extra, KeptBlock, KeptError};
-use crate::check_header::{ReceiptSummary, summarize_receipts};
-use alloy_consensus::proofs::{calculate_transaction_root, calculate_withdrawals_root};
+use crate::check_header::{Envelopes, ReceiptSummary, summarize_receipts};
+use alloy_consensus::proofs::calculate_withdrawals_root;
 use alloy_primitives::{U256, keccak256};
 use laminar_state_db::BlockData;
 
@@ -30,12 +30,11 @@ pub enum IntegrityError {
 /// # Errors
 /// The first part that does not belong to the block.
 pub fn check_integrity(data: &BlockData) -> Result<(), IntegrityError> {
-    let kept = KeptBlock::decode(data)?;
-    let KeptBlock { header, body, receipts, senders, requests, .. } = &kept;
-    let block_access_list = Extra::decode(&data.extra)?.block_access_list;
+    let extra = Extra::decode(&data.extra)?;
+    let access_list_hash = (!extra.block_access_list.is_empty()).then(|| keccak256(&extra.block_access_list));
+    let KeptBlock { header, body, receipts, senders, requests, .. } = &KeptBlock::decode_with(data, extra)?;
     let withdrawals_root = body.withdrawals.as_ref().map(|withdrawals| calculate_withdrawals_root(withdrawals));
-    let transactions = body.transactions.iter().map(|transaction| transaction.tx_hash());
-    let access_list_hash = (!block_access_list.is_empty()).then(|| keccak256(&block_access_list));
+    let transactions = Envelopes::new(&body.transactions);
     let ReceiptSummary { root: receipts_root, logs_bloom } = summarize_receipts(receipts);
     // CONSENSUS: EIP-658, receipts before Byzantium carry an intermediate state root that nobody keeps. Which fork a block belongs to is
     // not known here, but blocks after the merge have no difficulty.
@@ -44,8 +43,8 @@ pub fn check_integrity(data: &BlockData) -> Result<(), IntegrityError> {
         ("header", keccak256(&data.header) == data.id.hash),
         ("number", header.number == data.id.number),
         ("parent", header.parent_hash == data.parent),
-        ("transactions", calculate_transaction_root(&body.transactions) == header.transactions_root),
-        ("transaction hashes", transactions.eq(&data.transactions)),
+        ("transactions", transactions.root() == header.transactions_root),
+        ("transaction hashes", transactions.hashes() == data.transactions),
         ("senders", senders.is_empty() || senders.len() == body.transactions.len()),
         ("ommers", body.calculate_ommers_root() == header.ommers_hash),
         ("withdrawals", withdrawals_root == header.withdrawals_root),

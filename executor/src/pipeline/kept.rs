@@ -3,8 +3,12 @@
 //! Place in the flow: after execution, before `stage`; whoever opens the store again reads it back.
 //! Invariant: [`KeptBlock::decode`] gives what [`block_data`] put in. Header, body and receipts are the RLP that the network uses.
 
-use crate::types::{Receipt, Transaction};
-use alloy_consensus::{BlockBody, Header, ReceiptWithBloom, TxReceipt};
+use super::steps::Encoded;
+use crate::{
+    check_header::{Envelopes, encode_receipts},
+    types::{Receipt, Transaction},
+};
+use alloy_consensus::{BlockBody, Header, ReceiptWithBloom};
 use alloy_eip7928::BlockAccessList;
 use alloy_eips::{eip4895::Withdrawals, eip7685::Requests};
 use alloy_primitives::{Address, B256, Bytes, Sealable, Sealed, U256};
@@ -31,10 +35,10 @@ pub struct BlockParts<'a> {
     pub header: &'a Header,
     /// The body.
     pub body: &'a BlockBody<Transaction>,
+    /// Transactions and receipts in block order.
+    pub encoded: &'a Encoded,
     /// Senders in block order.
     pub senders: &'a [Address],
-    /// Receipts in block order.
-    pub receipts: &'a [Receipt],
     /// Requests (EIP-7685); empty before Prague.
     pub requests: &'a Requests,
     /// The access list (EIP-7928) that execution built.
@@ -87,7 +91,12 @@ impl KeptBlock {
     /// # Errors
     /// A part is not what [`block_data`] writes.
     pub fn decode(data: &BlockData) -> Result<Self, KeptError> {
-        let Extra { total_difficulty, requests, block_access_list } = Extra::decode(&data.extra)?;
+        Self::decode_with(data, Extra::decode(&data.extra)?)
+    }
+
+    /// The same with its extra data read already.
+    pub(super) fn decode_with(data: &BlockData, extra: Extra) -> Result<Self, KeptError> {
+        let Extra { total_difficulty, requests, block_access_list } = extra;
         let receipts: Vec<ReceiptWithBloom<Receipt>> = decode(&data.receipts, "receipts")?;
         let list = (!block_access_list.is_empty()).then(|| decode(&block_access_list, "access list")).transpose()?;
         Ok(Self {
@@ -103,12 +112,13 @@ impl KeptBlock {
 
     /// The inverse of [`Self::decode`].
     pub fn to_data(&self) -> BlockData {
+        let transactions = Envelopes::new(&self.body.transactions);
         block_data(&BlockParts {
             hash: self.header.hash(),
             header: self.header.inner(),
             body: &self.body,
+            encoded: &Encoded { transactions, receipts: encode_receipts(&self.receipts).0 },
             senders: &self.senders,
-            receipts: &self.receipts,
             requests: &self.requests,
             block_access_list: self.block_access_list.as_ref(),
             total_difficulty: self.total_difficulty,
@@ -131,17 +141,28 @@ pub fn genesis_data(header: &Header, hash: B256) -> BlockData {
         hash,
         header,
         body: &BlockBody { withdrawals, ..BlockBody::default() },
+        encoded: &Encoded::default(),
         senders: &[],
-        receipts: &[],
         requests: &Requests::default(),
         block_access_list: None,
         total_difficulty: header.difficulty,
     })
 }
 
+/// A body whose transactions are encoded already.
+#[derive(RlpEncodable)]
+#[rlp(trailing)]
+struct EncodedBody<'a> {
+    transactions: &'a Envelopes,
+    ommers: &'a Vec<Header>,
+    withdrawals: Option<&'a Withdrawals>,
+}
+
 /// An executed block as a store keeps it. The changes go with it apart.
 pub fn block_data(block: &BlockParts<'_>) -> BlockData {
-    let receipts: Vec<_> = block.receipts.iter().map(|receipt| receipt.with_bloom_ref()).collect();
+    let Encoded { transactions, receipts } = block.encoded;
+    let BlockBody { ommers, withdrawals, .. } = block.body;
+    let body = EncodedBody { transactions, ommers, withdrawals: withdrawals.as_ref() };
     let extra = Extra {
         total_difficulty: block.total_difficulty,
         requests: block.requests.iter().cloned().collect(),
@@ -151,9 +172,9 @@ pub fn block_data(block: &BlockParts<'_>) -> BlockData {
         id: BlockRef { number: block.header.number, hash: block.hash },
         parent: block.header.parent_hash,
         header: alloy_rlp::encode(block.header).into(),
-        body: alloy_rlp::encode(block.body).into(),
+        body: alloy_rlp::encode(body).into(),
         receipts: alloy_rlp::encode(receipts).into(),
-        transactions: block.body.transactions.iter().map(|tx| *tx.tx_hash()).collect(),
+        transactions: transactions.hashes(),
         senders: block.senders.to_vec(),
         extra: alloy_rlp::encode(extra).into(),
     }

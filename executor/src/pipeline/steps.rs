@@ -7,8 +7,8 @@
 use crate::{
     chain_spec::{ChainSpec, Rules},
     check_header::{
-        Ancestor, Computed, check_access_list_len, check_body, check_header, check_ommers, check_outcome,
-        check_terminal_difficulty, check_transactions_root, summarize_receipts,
+        Ancestor, Computed, Envelopes, ReceiptSummary, check_access_list_len, check_body, check_header, check_ommers,
+        check_outcome, check_terminal_difficulty, check_transactions_root, encode_receipts,
     },
     env::PreparedBlock,
     error::ExecuteError,
@@ -44,6 +44,15 @@ pub struct Checked {
     pub prepared: PreparedBlock,
     /// Sum of the difficulties up to and including the block.
     pub total_difficulty: U256,
+}
+
+/// What the header of an executed block commits to, encoded once: the block that is kept is made of it.
+#[derive(Clone, Debug, Default)]
+pub struct Encoded {
+    /// The transactions.
+    pub transactions: Envelopes,
+    /// The receipts with their blooms.
+    pub receipts: Envelopes,
 }
 
 /// Everything that needs no execution, on a block with the hash `hash`. `ancestor` gives a block of this branch by its hash: see
@@ -101,10 +110,10 @@ pub fn check_results(
     block: &Block,
     outcome: &Outcome,
     delivered: Option<&BlockAccessList>,
-) -> Result<(), Rule> {
+) -> Result<Encoded, Rule> {
     // CONSENSUS: no rule depends on when this root is checked; like the specification's own, ours comes after the transactions,
     // so that a transaction that cannot be run is the reason that is given.
-    check_transactions_root(block)?;
+    let transactions = check_transactions_root(block)?;
     let built = outcome.block_access_list.as_ref().filter(|_| rules.has_block_access_list());
     if let Some(built) = built {
         check_access_list_len(&block.header, total_bal_items(built))?;
@@ -112,14 +121,16 @@ pub fn check_results(
             return Err(Rule::BlockAccessList { what });
         }
     }
+    let (receipts, logs_bloom) = encode_receipts(&outcome.receipts);
     let computed = Computed {
         gas_used: Some(outcome.gas_used),
-        receipts: Some(summarize_receipts(&outcome.receipts)),
+        receipts: Some(ReceiptSummary { root: receipts.root(), logs_bloom }),
         requests_hash: Some(requests_hash(&outcome.requests)),
         block_access_list_hash: built.map(|list| compute_block_access_list_hash(list)),
         state_root: None,
     };
-    check_outcome(rules, &block.header, &computed).into_result()
+    check_outcome(rules, &block.header, &computed).into_result()?;
+    Ok(Encoded { transactions, receipts })
 }
 
 /// The first account on which the list that execution built and the delivered one differ.

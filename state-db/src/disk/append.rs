@@ -8,33 +8,27 @@
 use super::{
     rows::Writing,
     table::{AccountHistory, ChangedAccount, ChangedKeys, StorageHistory},
-    write::slots_before,
+    write::{PlacedChange, slots_before},
 };
-use crate::{changes::AccountChange, overlay::Layer, store::StoreError, trie::TrieUpdates};
-use alloy_primitives::Address;
+use crate::{overlay::Layer, store::StoreError};
 use std::sync::Arc;
 
 impl Writing<'_> {
     /// Blocks on the newest one, oldest first.
     pub(super) fn write_blocks(&self, layers: &[Arc<Layer>]) -> Result<(), StoreError> {
-        self.write_history(layers)?;
-        self.write_state(layers.iter().flat_map(changes_of))?;
+        let changes = changes_of(layers);
+        self.write_history(layers, &changes)?;
+        self.write_state(&changes)?;
         for layer in layers {
             self.write_codes(&layer.changes)?;
             self.write_block_rows(&layer.block, layer.state_root)?;
         }
         self.write_transactions(layers.iter().map(|layer| &*layer.block))?;
-        match layers {
-            [only] => self.write_nodes(only.trie.updates()),
-            _ => self.write_nodes(&TrieUpdates::merged(layers.iter().map(|layer| layer.trie.updates()))),
-        }
+        self.write_nodes(layers.iter().map(|layer| layer.trie.updates()))
     }
 
     /// What was before each block, and which keys it changed.
-    fn write_history(&self, layers: &[Arc<Layer>]) -> Result<(), StoreError> {
-        let of_layer = |(place, layer)| changes_of(layer).map(move |(address, change)| (*address, place, change));
-        let mut changes: Vec<_> = layers.iter().enumerate().flat_map(of_layer).collect();
-        changes.sort_unstable_by_key(|(address, place, _)| (*address, *place));
+    fn write_history(&self, layers: &[Arc<Layer>], changes: &[PlacedChange<'_>]) -> Result<(), StoreError> {
         let mut changed: Vec<Vec<ChangedAccount>> = layers.iter().map(|_| Vec::new()).collect();
         let (mut accounts, mut storage) = (self.puts::<AccountHistory>()?, self.puts::<StorageHistory>()?);
         let mut slots = Vec::new();
@@ -44,8 +38,7 @@ impl Writing<'_> {
                 let layer = &layers[*place];
                 let number = layer.block.id.number;
                 accounts.put(&(*address, number), &change.before)?;
-                let mut before: Vec<_> = slots_before(address, change, &layer.wiped).into_iter().collect();
-                before.sort_unstable_by_key(|(slot, _)| *slot);
+                let before = slots_before(address, change, &layer.wiped);
                 slots.extend(before.iter().map(|(slot, value)| ((*address, *slot, number), *value)));
                 let before = before.into_iter().map(|(slot, _)| slot).collect();
                 let account = ChangedAccount { address: *address, is_wiped: change.wipes_storage(), slots: before };
@@ -63,6 +56,12 @@ impl Writing<'_> {
     }
 }
 
-fn changes_of(layer: &Arc<Layer>) -> impl Iterator<Item = (&Address, &AccountChange)> {
-    layer.changes.accounts.iter()
+/// The changes of all accounts, each with its block's place: by address and then in order of time.
+fn changes_of(layers: &[Arc<Layer>]) -> Vec<PlacedChange<'_>> {
+    let mut all = Vec::with_capacity(layers.iter().map(|layer| layer.changes.accounts.len()).sum());
+    for (place, layer) in layers.iter().enumerate() {
+        all.extend(layer.changes.accounts.iter().map(|(address, change)| (*address, place, change)));
+    }
+    all.sort_unstable_by_key(|(address, place, _)| (*address, *place));
+    all
 }

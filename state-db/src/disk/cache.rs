@@ -176,18 +176,25 @@ impl<K: Hash + Eq + Copy, V: Clone> Generations<K, V> {
     }
 
     fn insert(&mut self, key: K, value: V, weight: usize) {
-        self.old.remove(&key);
-        if let Some((_, weight)) = self.young.remove(&key) {
-            self.weight -= weight;
-        }
-        if weight > self.weight_max {
-            return;
-        }
         if self.weight + weight > self.weight_max {
-            self.old = std::mem::take(&mut self.young);
-            self.weight = 0;
+            if let Some((_, weight)) = self.young.remove(&key) {
+                self.weight -= weight;
+            }
+            if weight > self.weight_max {
+                self.old.remove(&key);
+                return;
+            }
+            if self.weight + weight > self.weight_max {
+                self.old = std::mem::take(&mut self.young);
+                self.weight = 0;
+            }
         }
-        self.young.insert(key, (value, weight));
+        // PERF: a commit replaces all that it changed; mostly there is no older generation, and one way through one map is all.
+        match self.young.insert(key, (value, weight)) {
+            Some((_, replaced)) => self.weight -= replaced,
+            None if self.old.is_empty() => {}
+            None => drop(self.old.remove(&key)),
+        }
         self.weight += weight;
     }
 }

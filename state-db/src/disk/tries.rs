@@ -9,7 +9,10 @@ use crate::{
     changes::BlockChanges,
     overlay::Layer,
     store::{AccountProof, Kept, StateKey, StateView, StoreError},
-    trie::{InTrie, IndexedUpdates, SourcedNode, StateNodeSource, StateTrie, Trie, TrieError, TrieOwner, TrieUpdates},
+    trie::{
+        InTrie, IndexedUpdates, NodeMark, SourcedNode, StateNodeSource, StateTrie, Trie, TrieError, TrieOwner,
+        TrieUpdates,
+    },
 };
 use alloy_primitives::{Address, B256, U256, keccak256};
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, TrieAccount};
@@ -117,11 +120,12 @@ impl<'a> Nodes<'a> {
 
 impl StateNodeSource for Nodes<'_> {
     fn state_node(&self, owner: Option<&B256>, path: &Nibbles, _hash: &B256) -> SourcedNode<'_> {
+        let mark = NodeMark::new(owner, path);
         for updates in &self.updates {
-            if let Some(found) = updates.find(owner, path) {
+            if let Some(found) = updates.find(mark, owner, path) {
                 return Ok(found.map(|rlp| Cow::Borrowed(rlp.as_ref())));
             }
         }
-        Ok(self.snapshot.node(owner, path)?.map(|rlp| Cow::Owned(rlp.to_vec())))
+        Ok(self.snapshot.node(owner, path)?.map(|rlp| Cow::Owned(rlp.into())))
     }
 }

@@ -15,9 +15,12 @@ use crate::{
     changes::{AccountChange, BlockChanges, SlotMap, WipedStorage},
     memory::MemoryState,
     store::{BlockData, StoreError},
-    trie::TrieUpdates,
+    trie::{MergedUpdates, TrieUpdates},
 };
 use alloy_primitives::{Address, B256, U256, map::AddressMap};
+
+/// The change of an account by one of several blocks, with the block's place among them.
+pub(super) type PlacedChange<'a> = (Address, usize, &'a AccountChange);
 
 impl Writing<'_> {
     /// A new store's first block and state.
@@ -36,7 +39,7 @@ impl Writing<'_> {
         for (hash, code) in genesis.codes.iter() {
             self.put::<Codes>(hash, &code.original_bytes())?;
         }
-        self.write_nodes(&genesis.tries_mut().known_nodes())?;
+        self.write_nodes([&genesis.tries_mut().known_nodes()])?;
         self.write_block_rows(block, genesis.state_root())?;
         self.write_transactions(std::iter::once(block))?;
         self.set_oldest(block.id.number)
@@ -55,9 +58,9 @@ impl Writing<'_> {
         if number > self.rows.oldest()? {
             self.amend_history(number, changes, wiped)?;
         }
-        self.write_state(changes.accounts.iter())?;
+        self.write_state(&sorted(changes))?;
         self.write_codes(changes)?;
-        self.write_nodes(trie)?;
+        self.write_nodes([trie])?;
         let row = self.rows.need::<Blocks>(&number)?;
         self.put::<Blocks>(&number, &BlockRow { state_root, ..row })
     }
@@ -86,18 +89,13 @@ impl Writing<'_> {
         self.put::<ChangedKeys>(&number, &changed)
     }
 
-    /// The accounts and their slots after changes, which are given in order of time.
-    pub(super) fn write_state<'a>(
-        &self,
-        changes: impl Iterator<Item = (&'a Address, &'a AccountChange)>,
-    ) -> Result<(), StoreError> {
-        let mut changes: Vec<_> = changes.collect();
-        changes.sort_by_key(|(address, _)| **address);
+    /// The accounts and their slots after changes, which come by address and then in order of time.
+    pub(super) fn write_state(&self, changes: &[PlacedChange<'_>]) -> Result<(), StoreError> {
         let (mut accounts, mut storage) = (self.puts::<Accounts>()?, self.puts::<Storage>()?);
         let mut slots = Vec::new();
         for of_account in changes.chunk_by(|a, b| a.0 == b.0) {
-            let (address, last) = of_account[of_account.len() - 1];
-            if of_account.iter().any(|(_, change)| change.wipes_storage()) {
+            let (address, _, last) = &of_account[of_account.len() - 1];
+            if of_account.iter().any(|(_, _, change)| change.wipes_storage()) {
                 self.delete_prefix::<Storage>(address.as_slice())?;
             }
             let Some(account) = &last.after else {
@@ -105,7 +103,7 @@ impl Writing<'_> {
                 continue;
             };
             accounts.put(address, account)?;
-            slots_after(of_account.iter().map(|(_, change)| *change), &mut slots);
+            slots_after(of_account.iter().map(|(_, _, change)| *change), &mut slots);
             for (slot, value) in &slots {
                 let key = (*address, *slot);
                 match value.is_zero() {
@@ -122,25 +120,25 @@ impl Writing<'_> {
         codes.try_for_each(|(hash, code)| self.put::<Codes>(hash, &code.original_bytes()))
     }
 
-    pub(super) fn write_nodes(&self, updates: &TrieUpdates) -> Result<(), StoreError> {
+    /// What blocks, oldest first, mean for the nodes of the tries.
+    pub(super) fn write_nodes<'a>(&self, blocks: impl IntoIterator<Item = &'a TrieUpdates>) -> Result<(), StoreError> {
+        let MergedUpdates { accounts, storages } = MergedUpdates::new(blocks);
         let mut puts = self.puts::<AccountNodes>()?;
-        for (path, rlp) in &updates.accounts {
+        for (path, rlp) in accounts {
             match rlp {
                 Some(rlp) => puts.put(path, rlp)?,
                 None => self.delete::<AccountNodes>(path)?,
             }
         }
-        let mut storages: Vec<_> = updates.storages.iter().collect();
-        storages.sort_unstable_by_key(|(owner, _)| **owner);
         let mut puts = self.puts::<StorageNodes>()?;
-        for (owner, storage) in storages {
-            if storage.is_wiped {
+        for (owner, is_wiped, nodes) in storages {
+            if is_wiped {
                 self.delete_prefix::<StorageNodes>(owner.as_slice())?;
             }
-            for (path, rlp) in &storage.nodes {
+            for (path, rlp) in nodes {
                 match rlp {
-                    Some(rlp) => puts.put(&(*owner, *path), rlp)?,
-                    None => self.delete::<StorageNodes>(&(*owner, *path))?,
+                    Some(rlp) => puts.put(&(owner, *path), rlp)?,
+                    None => self.delete::<StorageNodes>(&(owner, *path))?,
                 }
             }
         }
@@ -173,8 +171,8 @@ impl Writing<'_> {
     /// Takes off the blocks above `to`: `back` leads from the newest state to that after `to`, and so do `updates`.
     pub(super) fn unwind(&self, to: u64, back: &BlockChanges, updates: &TrieUpdates) -> Result<(), StoreError> {
         let newest = self.rows.tip()?.id.number;
-        self.write_state(back.accounts.iter())?;
-        self.write_nodes(updates)?;
+        self.write_state(&sorted(back))?;
+        self.write_nodes([updates])?;
         for number in (to + 1..=newest).rev() {
             self.delete_history(number)?;
             let row = self.rows.need::<Blocks>(&number)?;
@@ -238,12 +236,22 @@ fn slots_after<'a>(changes: impl Iterator<Item = &'a AccountChange>, slots: &mut
     });
 }
 
-/// The values before a change of all slots that it writes or wipes.
-pub(super) fn slots_before(address: &Address, change: &AccountChange, wiped: &WipedStorage) -> SlotMap<U256> {
-    if !change.wipes_storage() {
-        return change.storage.iter().map(|(slot, value)| (*slot, value.before)).collect();
-    }
-    let mut before: SlotMap<U256> = change.storage.keys().map(|slot| (*slot, U256::ZERO)).collect();
-    before.extend(wiped.0.get(address).into_iter().flatten());
+/// The changes of one block by address.
+fn sorted(changes: &BlockChanges) -> Vec<PlacedChange<'_>> {
+    let mut sorted: Vec<_> = changes.accounts.iter().map(|(address, change)| (*address, 0, change)).collect();
+    sorted.sort_unstable_by_key(|(address, ..)| *address);
+    sorted
+}
+
+/// The values before a change of all slots that it writes or wipes, ascending.
+pub(super) fn slots_before(address: &Address, change: &AccountChange, wiped: &WipedStorage) -> Vec<(U256, U256)> {
+    let mut before: Vec<_> = if change.wipes_storage() {
+        let mut before: SlotMap<U256> = change.storage.keys().map(|slot| (*slot, U256::ZERO)).collect();
+        before.extend(wiped.0.get(address).into_iter().flatten());
+        before.into_iter().collect()
+    } else {
+        change.storage.iter().map(|(slot, value)| (*slot, value.before)).collect()
+    };
+    before.sort_unstable_by_key(|(slot, _)| *slot);
     before
 }

@@ -5,7 +5,7 @@ use crate::keccak::{Dispatch, hash_each};
 use alloy_primitives::B256;
 
 /// Bytes of a node, about.
-const NODE_LEN: usize = 256;
+pub(super) const NODE_LEN: usize = 256;
 
 /// Nodes shorter than a hash stand in their parent as they are.
 const HASH_LEN: usize = 32;

@@ -43,7 +43,7 @@ pub fn trie_root<K: AsRef<[u8]>, T: AsRef<[u8]>>(pairs: impl IntoIterator<Item =
 
 /// The reference of each entry's leaf; empty for an entry that stands in a branch.
 fn hash_leaves<T: AsRef<[u8]>>(entries: &[(Nibbles, T)]) -> Vec<Reference> {
-    let mut batch = NodeBatch::default();
+    let mut batch = NodeBatch::with_room(entries.len());
     for (i, (key, value)) in entries.iter().enumerate() {
         let before = i.checked_sub(1).map(|before| &entries[before]);
         let neighbours = before.into_iter().chain(entries.get(i + 1));

@@ -6,6 +6,7 @@
 //! 32 bytes or more, and the root. Shorter nodes stand inside their parent and have no row.
 
 use super::{
+    batch::NODE_LEN,
     encode::encode_node,
     id::{Link, Node, NodeId},
     subtrie::{Subtrie, child_path},
@@ -37,30 +38,57 @@ pub struct TrieUpdates {
 }
 
 impl TrieUpdates {
-    /// The updates of blocks, oldest first, as those of one.
-    pub(crate) fn merged<'a>(blocks: impl IntoIterator<Item = &'a Self>) -> Self {
-        let mut accounts = Journal::default();
-        let mut storages = B256Map::<(bool, Journal)>::default();
-        for block in blocks {
-            accounts.0.extend_from_slice(&block.accounts);
-            for (owner, updates) in &block.storages {
-                let (is_wiped, journal) = storages.entry(*owner).or_default();
-                if updates.is_wiped {
-                    *is_wiped = true;
-                    journal.0.clear();
-                }
-                journal.0.extend_from_slice(&updates.nodes);
-            }
-        }
-        let storage = |(is_wiped, journal): (bool, Journal)| StorageUpdates { is_wiped, nodes: journal.into_updates() };
-        let storages = storages.into_iter().map(|(owner, noted)| (owner, storage(noted))).collect();
-        Self { accounts: accounts.into_updates(), storages }
-    }
-
     /// Whether nothing changed.
     pub fn is_empty(&self) -> bool {
         self.accounts.is_empty() && self.storages.is_empty()
     }
+}
+
+/// The updates of blocks as those of one, borrowed.
+#[derive(Debug)]
+pub(crate) struct MergedUpdates<'a> {
+    pub(crate) accounts: MergedNodes<'a>,
+    /// By hashed address, ascending: whether all nodes that were there go first, and the nodes.
+    pub(crate) storages: Vec<(B256, bool, MergedNodes<'a>)>,
+}
+
+/// Nodes of several blocks as [`NodeUpdates`] has them of one.
+pub(crate) type MergedNodes<'a> = Vec<&'a (Nibbles, Option<Bytes>)>;
+
+impl<'a> MergedUpdates<'a> {
+    /// Of blocks, oldest first.
+    pub(crate) fn new(blocks: impl IntoIterator<Item = &'a TrieUpdates>) -> Self {
+        let mut accounts = MergedNodes::new();
+        let mut storages = B256Map::<(bool, MergedNodes<'a>)>::default();
+        for block in blocks {
+            accounts.extend(&block.accounts);
+            for (owner, updates) in &block.storages {
+                let (is_wiped, nodes) = storages.entry(*owner).or_default();
+                if updates.is_wiped {
+                    *is_wiped = true;
+                    nodes.clear();
+                }
+                nodes.extend(&updates.nodes);
+            }
+        }
+        let storage = |(owner, (is_wiped, nodes))| (owner, is_wiped, last_of_each(nodes));
+        let mut storages: Vec<_> = storages.into_iter().map(storage).collect();
+        storages.sort_unstable_by_key(|(owner, ..)| *owner);
+        Self { accounts: last_of_each(accounts), storages }
+    }
+}
+
+/// Sorts by path; of several nodes at one the last stays.
+fn last_of_each(mut nodes: MergedNodes<'_>) -> MergedNodes<'_> {
+    nodes.sort_by_key(|(path, _)| *path);
+    nodes.dedup_by(|later, earlier| {
+        let is_same = later.0 == earlier.0;
+        if is_same {
+            *earlier = *later;
+        }
+        is_same
+    });
+    nodes
 }
 
 /// What a tracked trie noted, in order of time; the last entry of a path counts.
@@ -168,7 +196,7 @@ impl<V: TrieValue> Subtrie<V> {
 
     /// The rows of clean nodes: `None` for a node that stands inside its parent.
     fn rows(&self, nodes: Vec<(Link, Nibbles)>) -> impl Iterator<Item = (Nibbles, Option<Bytes>)> + use<V> {
-        let (mut rlp, mut value) = (Vec::new(), Vec::new());
+        let (mut rlp, mut value) = (Vec::with_capacity(nodes.len() * NODE_LEN), Vec::new());
         let mut ranges = Vec::with_capacity(nodes.len());
         for (link, path) in nodes {
             let start = rlp.len();

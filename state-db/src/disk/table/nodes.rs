@@ -69,8 +69,7 @@ impl Table for StorageNodes {
 fn key(owner: &[u8], path: &Nibbles) -> Vec<u8> {
     let mut key = Vec::with_capacity(owner.len() + path.len().div_ceil(2) + 1);
     key.extend_from_slice(owner);
-    let nibbles = path.to_vec();
-    key.extend(nibbles.chunks(2).map(|pair| pair[0] << 4 | pair.get(1).copied().unwrap_or_default()));
+    key.extend_from_slice(&path.pack());
     key.push(path.len() as u8);
     key
 }

@@ -4,6 +4,7 @@
 //! Invariant: a state is `[[u64; L]; 25]`, word by word, and lane `i` of every word belongs to message `i` of the group.
 
 use alloy_primitives::{B256, keccak256};
+use std::cmp::Reverse;
 
 /// Bytes that one permutation absorbs.
 pub(super) const RATE: usize = 136;
@@ -19,8 +20,8 @@ pub(super) type States<const L: usize> = [[u64; L]; WORDS];
 
 /// A permutation of `L` states at once.
 pub(super) trait Permutation<const L: usize>: Copy {
-    /// Least number of messages for which a permutation of all lanes is cheaper than hashing one by one.
-    const LANES_MIN: usize;
+    /// What a permutation of all lanes costs, in tenths of one on its own.
+    const PRICE: usize;
 
     /// Adds a block to each lane's state and applies Keccak-f[1600] to it.
     fn absorb(self, states: &mut States<L>, blocks: &[&[u8; RATE]; L]);
@@ -49,7 +50,7 @@ pub(super) fn hash_each<'a, const L: usize, P: Permutation<L>>(
     out: &mut [B256],
 ) {
     let mut groups = [Group::<L>::EMPTY; SHORT_BLOCKS_MAX];
-    let mut long = Vec::new();
+    let mut rest = Vec::new();
     for index in 0..out.len() {
         match groups.get_mut(message(index).len() / RATE) {
             Some(group) => {
@@ -59,15 +60,13 @@ pub(super) fn hash_each<'a, const L: usize, P: Permutation<L>>(
                     group.len = 0;
                 }
             }
-            None => long.push(index),
+            None => rest.push(index),
         }
     }
-    for group in &groups {
-        hash_group(engine, &group.indices[..group.len], &message, out);
-    }
-    // Neighbours of about equal length waste the fewest permutations on lanes that are done.
-    long.sort_unstable_by_key(|index| message(*index).len());
-    for group in long.chunks(L) {
+    // The longest first: neighbours of about equal length waste the fewest permutations on lanes that are done.
+    rest.sort_unstable_by_key(|index| Reverse(message(*index).len()));
+    rest.extend(groups.iter().rev().flat_map(|group| &group.indices[..group.len]));
+    for group in rest.chunks(L) {
         hash_group(engine, group, &message, out);
     }
 }
@@ -79,7 +78,9 @@ fn hash_group<'a, const L: usize, P: Permutation<L>>(
     message: &impl Fn(usize) -> &'a [u8],
     out: &mut [B256],
 ) {
-    if indices.len() < P::LANES_MIN {
+    let blocks = indices.iter().map(|index| message(*index).len() / RATE + 1);
+    let (blocks_max, blocks_len) = blocks.fold((0, 0), |(max, len), blocks| (max.max(blocks), len + blocks));
+    if 10 * blocks_len <= P::PRICE * blocks_max {
         for &index in indices {
             out[index] = keccak256(message(index));
         }
@@ -88,12 +89,9 @@ fn hash_group<'a, const L: usize, P: Permutation<L>>(
     // Lanes without a message absorb what the first one absorbs.
     let mut messages = [message(indices[0]); L];
     let mut lasts = [[0; RATE]; L];
-    let mut blocks_max = 0;
     for (lane, &index) in indices.iter().enumerate() {
         messages[lane] = message(index);
-        let (whole, rest) = messages[lane].as_chunks::<RATE>();
-        pad(rest, &mut lasts[lane]);
-        blocks_max = blocks_max.max(whole.len() + 1);
+        pad(messages[lane].as_chunks::<RATE>().1, &mut lasts[lane]);
     }
     let mut states = [[0; L]; WORDS];
     for block in 0..blocks_max {

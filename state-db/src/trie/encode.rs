@@ -57,8 +57,10 @@ fn encode_hashes(branch: Branch<'_>, out: &mut Vec<u8>) {
     let mut left = branch.present();
     for (before, hash) in branch.hashes().enumerate() {
         let at = left.trailing_zeros() as usize + HASH_LEN * before;
-        payload[at] = HASH_PREFIX;
-        payload[at + 1..][..HASH_LEN].copy_from_slice(hash);
+        let (prefix, place) = payload[at..].split_first_mut().expect("there is room for each child");
+        *prefix = HASH_PREFIX;
+        // A length that is known, so that no function is called for 32 bytes.
+        *place.first_chunk_mut().expect("there is room for each child") = *hash;
         left &= left - 1;
     }
 }

@@ -27,7 +27,7 @@ impl Avx2 {
 
 impl Permutation<LANES> for Avx2 {
     // PERF: a permutation of four lanes costs 2 scalar ones (example `figures`, section keccak).
-    const LANES_MIN: usize = 3;
+    const PRICE: usize = 20;
 
     fn absorb(self, states: &mut States<LANES>, blocks: &[&[u8; RATE]; LANES]) {
         // SAFETY: `self` exists, so `detect` saw AVX2 on this CPU.

@@ -27,7 +27,7 @@ impl Avx512 {
 
 impl Permutation<LANES> for Avx512 {
     // PERF: a permutation of eight lanes costs 1.5 to 1.8 scalar ones (example `figures`, section keccak).
-    const LANES_MIN: usize = 2;
+    const PRICE: usize = 18;
 
     fn absorb(self, states: &mut States<LANES>, blocks: &[&[u8; RATE]; LANES]) {
         // SAFETY: `self` exists, so `detect` saw AVX-512F on this CPU.

@@ -8,11 +8,13 @@
 
 use super::{
     error::{StateTrieError, TrieError, TrieOwner},
-    hash::hash_tries,
-    parts::Next,
+    hash::{hash_group, hash_tries_in_task},
+    parts::{Next, PARTS, first_nibble},
+    share::deal,
     source::{InTrie, StateNodeSource},
     sparse::Trie,
     state::{first_bytes, sort_keys, to_leaf},
+    subtrie::Subtrie,
 };
 use crate::{
     changes::{Account, AccountChange, BlockChanges},
@@ -21,12 +23,18 @@ use crate::{
 use alloy_primitives::{Address, B256, U256};
 use alloy_trie::{EMPTY_ROOT_HASH, TrieAccount};
 use rayon::prelude::*;
+use std::sync::Arc;
 
-/// Slots of a block from which storage tries are worth spreading over threads.
-const PARALLEL_SLOTS_MIN: usize = 64;
-
+/// Slots of a block that are worth a task of their own, and whose nodes fill the lanes.
+const TASK_SLOTS_MIN: usize = 32;
+/// Slots from which an account's storage trie is not left to the task that sets the account.
+const BIG_SLOTS_MIN: usize = 128;
+/// Accounts and slots of a block that are worth a task of their own.
+const TASK_CHANGES_MIN: usize = 128;
 /// Accounts whose addresses and slots are hashed together.
-const HASH_CHUNK_LEN: usize = 128;
+const HASH_CHUNK_LEN: usize = 32;
+/// Accounts that a task puts into order.
+const ORDER_CHUNK_LEN: usize = 128;
 
 /// The storage trie of one account after a block.
 #[derive(Debug)]
@@ -62,10 +70,20 @@ impl Update {
     fn changes_storage(&self) -> bool {
         self.after.is_some() && (self.clears_storage || !self.slots.is_empty())
     }
+
+    /// Whether there is a storage trie that is not updated yet.
+    fn is_open(&self) -> bool {
+        self.storage.is_some() && self.storage_root.is_none()
+    }
+
+    /// How much there is to do yet: the account, and the slots if they are not set.
+    fn weight(&self) -> usize {
+        1 + if self.is_open() { self.slots.len() } else { 0 }
+    }
 }
 
 /// Puts a block's changes into the account trie. Storage tries come from `storage` by hashed address and root, which is that of
-/// the empty trie where the block clears the storage, and go back hashed.
+/// the empty trie where the block clears the storage, and go back hashed; what is shared of them is copied by the task that changes it.
 ///
 /// CONSENSUS: values are written before any is deleted, in each trie, so that the nodes which the update must know are the
 /// fewest: a branch that keeps two children never collapses on the way. Witnesses hold no others.
@@ -78,25 +96,28 @@ pub(crate) fn apply_changes(
     let mut updates = hash_changes(changes);
     let accounts_source = &InTrie::accounts(source);
     for update in updates.iter_mut().filter(|update| update.changes_storage() || update.clears_storage) {
-        let leaf = accounts.reveal(&update.hash, accounts_source).and_then(|()| accounts.get(&update.hash));
-        let leaf = leaf.map_err(|error| error.in_trie(TrieOwner::Account(update.address)))?;
-        let root = leaf.map_or(EMPTY_ROOT_HASH, |leaf| leaf.storage_root);
+        let root = |leaf: Option<&TrieAccount>| leaf.map_or(EMPTY_ROOT_HASH, |leaf| leaf.storage_root);
+        let root = match accounts.get(&update.hash) {
+            Ok(leaf) => root(leaf),
+            Err(_) => {
+                let leaf = accounts.reveal(&update.hash, accounts_source).and_then(|()| accounts.get(&update.hash));
+                root(leaf.map_err(|error| error.in_trie(TrieOwner::Account(update.address)))?)
+            }
+        };
         update.is_wiped = update.clears_storage && root != EMPTY_ROOT_HASH;
         if update.changes_storage() {
             let root = if update.is_wiped { EMPTY_ROOT_HASH } else { root };
             update.storage = Some(Box::new(storage(&update.hash, root)));
         }
     }
-    update_storages(&mut updates, source)?;
-    let live: Vec<_> = updates.iter().filter_map(|update| Some((update, update.after.as_ref()?))).collect();
-    let leaf = |(update, after): &(&Update, &Account), before: Option<&TrieAccount>| {
-        let storage_root = update.storage_root.or(before.map(|leaf| leaf.storage_root));
-        to_leaf(after, storage_root.unwrap_or(EMPTY_ROOT_HASH))
-    };
-    let next = if live.len() == updates.len() { Next::Root } else { Next::Changes };
-    accounts
-        .upsert_all(&live, |(update, _)| &update.hash, accounts_source, next, leaf)
-        .map_err(|(place, error)| error.in_trie(TrieOwner::Account(live[place].0.address)))?;
+    accounts.split_if_big(updates.len());
+    let is_split = accounts.is_split();
+    let is_early =
+        |update: &&mut Update| update.storage.is_some() && (!is_split || update.slots.len() >= BIG_SLOTS_MIN);
+    let early = updates.iter_mut().filter(is_early).map(|update| (update.slots.len(), update));
+    deal(early.collect(), TASK_SLOTS_MIN).par_iter_mut().try_for_each(|group| update_group(group, source))?;
+    let next = if updates.iter().all(|update| update.after.is_some()) { Next::Root } else { Next::Changes };
+    update_accounts(accounts, &mut updates, source, next)?;
     for Update { address, hash, .. } in updates.iter().filter(|update| update.after.is_none()) {
         accounts.remove(hash, accounts_source).map_err(|error| error.in_trie(TrieOwner::Account(*address)))?;
     }
@@ -112,23 +133,60 @@ pub(crate) fn apply_changes(
         .collect())
 }
 
-/// Updates and hashes the storage tries, and sets the storage roots.
-fn update_storages(updates: &mut [Update], source: &impl StateNodeSource) -> Result<(), StateTrieError> {
-    let mut jobs: Vec<_> = updates.iter_mut().filter(|update| update.storage.is_some()).collect();
-    let slots_len: usize = jobs.iter().map(|job| job.slots.len()).sum();
-    if slots_len < PARALLEL_SLOTS_MIN || jobs.len() == 1 {
-        return update_group(&mut jobs, source);
-    }
-    // Big tries first and dealt round, so that the groups are about equal.
-    jobs.sort_unstable_by_key(|job| std::cmp::Reverse(job.slots.len()));
-    let mut groups: Vec<Vec<_>> = (0..2 * rayon::current_num_threads()).map(|_| Vec::new()).collect();
-    let groups_len = groups.len();
-    for (i, job) in jobs.into_iter().enumerate() {
-        groups[i % groups_len].push(job);
-    }
-    groups.par_iter_mut().try_for_each(|group| update_group(group, source))
+/// A part of the account trie, and the updates of the accounts there.
+struct Share<'a> {
+    part: &'a mut Arc<Subtrie<TrieAccount>>,
+    updates: &'a mut [Update],
 }
 
+/// Updates and hashes the storage tries that are left, and sets the accounts that live on.
+fn update_accounts(
+    accounts: &mut Trie<TrieAccount>,
+    mut updates: &mut [Update],
+    source: &impl StateNodeSource,
+    next: Next,
+) -> Result<(), StateTrieError> {
+    let is_split = accounts.is_split();
+    let mut shares = Vec::with_capacity(PARTS);
+    accounts.root = None;
+    for (nibble, part) in accounts.parts.iter_mut().enumerate() {
+        let len = updates.partition_point(|update| !is_split || first_nibble(&update.hash) <= nibble);
+        let (mine, others) = updates.split_at_mut(len);
+        updates = others;
+        if !mine.is_empty() {
+            let weight = mine.iter().map(Update::weight).sum();
+            shares.push((weight, Share { part, updates: mine }));
+        }
+    }
+    deal(shares, TASK_CHANGES_MIN).into_par_iter().try_for_each(|group| update_shares(group, source, next))
+}
+
+/// Updates and hashes storage tries, sets the accounts and hashes their parts if `next` is the root.
+fn update_shares(mut group: Vec<Share<'_>>, source: &impl StateNodeSource, next: Next) -> Result<(), StateTrieError> {
+    // The storage tries of all shares together fill the lanes.
+    let updates = group.iter_mut().flat_map(|share| share.updates.iter_mut());
+    update_group(&mut updates.filter(|update| update.is_open()).collect::<Vec<_>>(), source)?;
+    let accounts_source = &InTrie::accounts(source);
+    let mut dirty = Vec::with_capacity(group.len());
+    for Share { part, updates } in group {
+        let part = Arc::make_mut(part);
+        let live: Vec<_> = updates.iter().filter_map(|update| Some((update, update.after.as_ref()?))).collect();
+        let leaf = |(update, after): &(&Update, &Account), before: Option<&TrieAccount>| {
+            let storage_root = update.storage_root.or(before.map(|leaf| leaf.storage_root));
+            to_leaf(after, storage_root.unwrap_or(EMPTY_ROOT_HASH))
+        };
+        part.upsert_sorted(&live, |(update, _)| &update.hash, accounts_source, leaf)
+            .map_err(|(place, error)| error.in_trie(TrieOwner::Account(live[place].0.address)))?;
+        dirty.extend(part.is_dirty().then_some(part));
+    }
+    // PERF: now the parts are in the caches of this thread.
+    if next == Next::Root {
+        hash_group(&mut dirty);
+    }
+    Ok(())
+}
+
+/// Updates and hashes storage tries together, and sets the storage roots.
 fn update_group(group: &mut [&mut Update], source: &impl StateNodeSource) -> Result<(), StateTrieError> {
     for Update { address, hash, slots, storage, .. } in group.iter_mut().map(|update| &mut **update) {
         let Some(trie) = storage else { continue };
@@ -142,7 +200,8 @@ fn update_group(group: &mut [&mut Update], source: &impl StateNodeSource) -> Res
             trie.remove(slot, source).map_err(in_trie)?;
         }
     }
-    hash_tries(&mut group.iter_mut().filter_map(|update| update.storage.as_deref_mut()).collect::<Vec<_>>());
+    let tries = group.iter_mut().filter_map(|update| update.storage.as_deref_mut());
+    hash_tries_in_task(&mut tries.collect::<Vec<_>>());
     for update in group {
         update.storage_root = update.storage.as_deref().and_then(Trie::clean_root);
     }
@@ -199,5 +258,5 @@ fn hash_changes(changes: &BlockChanges) -> Vec<Update> {
             is_wiped: false,
         }
     };
-    order.par_iter().with_min_len(HASH_CHUNK_LEN).map(update).collect()
+    order.par_iter().with_min_len(ORDER_CHUNK_LEN).map(update).collect()
 }

@@ -2,7 +2,6 @@
 
 use super::{
     id::{Child, Node, NodeId},
-    reference::Reference,
     subtrie::{Subtrie, nibble_at},
     value::TrieValue,
 };
@@ -21,9 +20,9 @@ impl<V: TrieValue> Subtrie<V> {
     ) -> Self {
         let mut subtrie = Self::new(prefix);
         subtrie.arena.leaves.reserve(keys.len());
-        subtrie.root = subtrie.build(keys, prefix.len(), value);
-        if subtrie.root != NodeId::EMPTY {
-            subtrie.root_reference = Reference::EMPTY;
+        let root = subtrie.build(keys, prefix.len(), value);
+        if root != NodeId::EMPTY {
+            subtrie.root = Child::dirty(root);
         }
         subtrie.changes = keys.len();
         subtrie

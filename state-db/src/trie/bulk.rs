@@ -66,7 +66,7 @@ impl<V: TrieValue> Subtrie<V> {
         let mut steps = Vec::with_capacity(4 * items.len());
         steps.push(Step {
             link: Link::Root,
-            id: self.root,
+            id: self.root.id,
             depth: self.prefix.len(),
             parent: 0,
             items: 0..items.len(),
@@ -143,6 +143,7 @@ mod tests {
     use alloy_primitives::{B256, U256};
     use alloy_trie::Nibbles;
     use proptest::prelude::*;
+    use std::sync::Arc;
 
     /// Keys that share long beginnings, so that there are extensions, also above and below leaves that come later.
     fn key(bytes: [u8; 3]) -> B256 {
@@ -170,7 +171,7 @@ mod tests {
             for (key, value) in &items {
                 one.insert(key, *value, &NoSource).expect("all is known");
             }
-            let part = &mut many.parts[0];
+            let part = Arc::make_mut(&mut many.parts[0]);
             part.upsert_sorted(&items, |(key, _)| key, &NoSource, |(_, value), _| *value).expect("all is known");
             prop_assert_eq!(part.changes, one.parts[0].changes);
             prop_assert_eq!(sorted_dirty(&many), sorted_dirty(&one));

@@ -27,8 +27,7 @@ impl<V: TrieValue> Subtrie<V> {
     pub(super) fn forget_before(&mut self, since: u32) {
         debug_assert!(!self.is_dirty(), "only clean nodes have a hash to keep");
         let mut kept = Arena::default();
-        let root = Child { id: self.root, reference: self.root_reference };
-        self.root = copy_since(&self.arena, &mut kept, root, since);
+        self.root.id = copy_since(&self.arena, &mut kept, self.root, since);
         self.arena = kept;
     }
 }

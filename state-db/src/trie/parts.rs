@@ -6,8 +6,9 @@
 
 use super::{
     error::TrieError,
-    hash::hash_group,
+    hash::{GROUP_CHANGES_MIN, hash_group},
     id::{Child, Draft, FANOUT, Node, NodeId},
+    share::deal,
     source::NodeSource,
     sparse::Trie,
     subtrie::Subtrie,
@@ -16,14 +17,12 @@ use super::{
 use alloy_primitives::B256;
 use alloy_trie::Nibbles;
 use rayon::prelude::*;
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 /// Leaves from which a trie is worth dividing.
 pub(super) const SPLIT_MIN: usize = 4096;
-/// Keys of an update from which threads share the work.
-pub(super) const PARALLEL_MIN: usize = 256;
-/// Keys of an update from which the parts of a trie have enough each to fill the lanes alone.
-const HASHED_MIN: usize = 2048;
+/// Keys of an update from which a trie is worth dividing.
+const SPLIT_KEYS_MIN: usize = 256;
 /// One for each child of the branch at the root.
 pub(super) const PARTS: usize = FANOUT;
 
@@ -51,27 +50,32 @@ impl<V: TrieValue> Trie<V> {
         value: impl Fn(&T, Option<&V>) -> V + Sync,
     ) -> Result<(), (usize, TrieError)> {
         self.split_if_big(items.len());
-        let is_hashed = next == Next::Root && items.len() >= HASHED_MIN;
-        let upsert = |part: &mut Subtrie<V>, items: &[T]| part.upsert_sorted(items, &key, source, &value);
+        let upsert = |part: &mut Subtrie<V>, range: Range<usize>| {
+            let upserted = part.upsert_sorted(&items[range.clone()], &key, source, &value);
+            upserted.map_err(|(place, error)| (range.start + place, error))
+        };
         if !self.is_split() {
-            return upsert(&mut self.parts[0], items);
+            return upsert(Arc::make_mut(&mut self.parts[0]), 0..items.len());
         }
         self.root = None;
         let ranges = ranges_by_nibble(items, &key);
-        let mut jobs: Vec<_> = self.parts.iter_mut().zip(ranges).filter(|(_, range)| !range.is_empty()).collect();
-        let run = |(part, range): &mut (&mut Subtrie<V>, Range<usize>)| {
-            upsert(part, &items[range.clone()]).map_err(|(place, error)| (range.start + place, error))?;
-            // PERF: now the part is in the caches of this thread.
-            if is_hashed && part.is_dirty() {
-                hash_group(&mut [part]);
+        let jobs = self.parts.iter_mut().zip(ranges).filter(|(_, range)| !range.is_empty());
+        let groups = deal(jobs.map(|job| (job.1.len(), job)).collect(), GROUP_CHANGES_MIN);
+        let run = |group: Vec<(&mut Arc<Subtrie<V>>, Range<usize>)>| {
+            let mut parts = Vec::with_capacity(group.len());
+            for (part, range) in group {
+                let part = Arc::make_mut(part);
+                upsert(part, range)?;
+                parts.push(part);
+            }
+            // PERF: now the parts are in the caches of this thread.
+            if next == Next::Root {
+                parts.retain(|part| part.is_dirty());
+                hash_group(&mut parts);
             }
             Ok(())
         };
-        if items.len() < PARALLEL_MIN {
-            jobs.iter_mut().try_for_each(run)
-        } else {
-            jobs.par_iter_mut().try_for_each(run)
-        }
+        groups.into_par_iter().try_for_each(run)
     }
 
     /// Whether there are sixteen parts.
@@ -81,32 +85,32 @@ impl<V: TrieValue> Trie<V> {
 
     /// The parts that hold leaves.
     pub(super) fn parts_in_use(&self) -> impl Iterator<Item = &Subtrie<V>> {
-        self.parts.iter().filter(|part| part.root != NodeId::EMPTY)
+        self.parts.iter().map(|part| &**part).filter(|part| part.root.id != NodeId::EMPTY)
     }
 
     /// Divides the trie into parts that threads can work on, if it forks at the root. Big tries are divided by themselves; values,
     /// root and updates stay what they are.
     pub fn split(&mut self) {
         let [whole] = &*self.parts else { return };
-        let Node::Branch(place) = whole.root.unpack() else { return };
+        let Node::Branch(place) = whole.root.id.unpack() else { return };
         let branch = whole.arena.branches.get(place);
         let part = |nibble: u8| {
             let mut part = Subtrie { epoch: whole.epoch, ..Subtrie::new(prefix(usize::from(nibble))) };
             part.journal = whole.journal.as_ref().map(|_| Box::default());
             let child = branch.held(nibble);
-            part.root = super::forget::copy_since(&whole.arena, &mut part.arena, child, 0);
-            part.root_reference = child.reference;
+            let id = super::forget::copy_since(&whole.arena, &mut part.arena, child, 0);
+            part.root = Child { id, ..child };
             part.changes = whole.changes.div_ceil(PARTS);
-            part
+            Arc::new(part)
         };
         let parts = (0..PARTS as u8).map(part).collect();
-        self.root = Some(whole.root_reference).filter(|root| !root.is_empty());
+        self.root = Some(whole.root.reference).filter(|root| !root.is_empty());
         self.keep_journals();
         self.parts = parts;
     }
 
     pub(super) fn split_if_big(&mut self, keys_len: usize) {
-        let is_big = |whole: &Subtrie<V>| whole.arena.leaves.len() >= SPLIT_MIN && keys_len >= PARALLEL_MIN;
+        let is_big = |whole: &Subtrie<V>| whole.arena.leaves.len() >= SPLIT_MIN && keys_len >= SPLIT_KEYS_MIN;
         if matches!(&*self.parts, [whole] if is_big(whole)) {
             self.split();
         }
@@ -119,15 +123,14 @@ impl<V: TrieValue> Trie<V> {
         whole.changes = self.parts.iter().map(|part| part.changes).sum();
         let mut draft = Draft::new(whole.epoch);
         for (nibble, part) in (0..).zip(&self.parts) {
-            let root = Child { id: part.root, reference: part.root_reference };
-            let id = super::forget::copy_since(&part.arena, &mut whole.arena, root, 0);
-            draft.set(nibble, Child { id, ..root });
+            let id = super::forget::copy_since(&part.arena, &mut whole.arena, part.root, 0);
+            draft.set(nibble, Child { id, ..part.root });
         }
-        whole.root = whole.arena.new_branch(&draft).id;
+        whole.root = whole.arena.new_branch(&draft);
         let is_clean = self.parts.iter().all(|part| !part.is_dirty());
-        whole.root_reference = self.root.take().filter(|_| is_clean).unwrap_or_default();
+        whole.root.reference = self.root.take().filter(|_| is_clean).unwrap_or_default();
         self.keep_journals();
-        self.parts = vec![whole];
+        self.parts = vec![Arc::new(whole)];
     }
 }
 

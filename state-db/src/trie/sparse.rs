@@ -10,7 +10,7 @@
 use super::{
     encode::encode_branch,
     error::TrieError,
-    id::NodeId,
+    id::{Child, NodeId},
     parts::{PARTS, SPLIT_MIN, first_nibble, prefix, ranges_by_nibble},
     reference::Reference,
     source::NodeSource,
@@ -21,12 +21,13 @@ use super::{
 use alloy_primitives::{B256, Bytes, keccak256, map::B256Map};
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles};
 use rayon::prelude::*;
+use std::sync::Arc;
 
 /// A sparse trie whose leaves hold `V`.
 #[derive(Clone, Debug)]
 pub struct Trie<V> {
-    /// One with the root, or sixteen below it, by nibble.
-    pub(super) parts: Vec<Subtrie<V>>,
+    /// One with the root, or sixteen below it, by nibble; shared with copies of the trie until one of them changes it.
+    pub(super) parts: Vec<Arc<Subtrie<V>>>,
     /// How the root of sixteen parts is referred to; `None` while it must be computed.
     pub(super) root: Option<Reference>,
     /// What is noted of the root of sixteen parts, and what was before the trie was divided or joined.
@@ -35,7 +36,7 @@ pub struct Trie<V> {
 
 impl<V> Default for Trie<V> {
     fn default() -> Self {
-        Self { parts: vec![Subtrie::new(Nibbles::new())], root: None, journal: None }
+        Self { parts: vec![Arc::new(Subtrie::new(Nibbles::new()))], root: None, journal: None }
     }
 }
 
@@ -44,8 +45,7 @@ impl<V: TrieValue> Trie<V> {
     pub fn from_root(root: B256) -> Self {
         let mut trie = Self::default();
         if root != EMPTY_ROOT_HASH {
-            let whole = &mut trie.parts[0];
-            (whole.root, whole.root_reference) = (NodeId::BLINDED, Reference::of_hash(&root));
+            trie.part_mut(&root).root = Child { id: NodeId::BLINDED, reference: Reference::of_hash(&root) };
         }
         trie
     }
@@ -69,21 +69,21 @@ impl<V: TrieValue> Trie<V> {
         let forks = keys.first().map(|(key, _)| first_nibble(key)) != keys.last().map(|(key, _)| first_nibble(key));
         if keys.len() < SPLIT_MIN || !forks {
             let whole = Subtrie::from_sorted_keys(Nibbles::new(), keys, &value);
-            return Self { parts: vec![whole], ..Self::default() };
+            return Self { parts: vec![Arc::new(whole)], ..Self::default() };
         }
         let ranges = ranges_by_nibble(keys, |(key, _)| key);
-        let build = |(nibble, range)| Subtrie::from_sorted_keys(prefix(nibble), &keys[range], &value);
+        let build = |(nibble, range)| Arc::new(Subtrie::from_sorted_keys(prefix(nibble), &keys[range], &value));
         Self { parts: ranges.into_par_iter().enumerate().map(build).collect(), ..Self::default() }
     }
 
     /// Whether there are no leaves.
     pub fn is_empty(&self) -> bool {
-        matches!(&*self.parts, [whole] if whole.root == NodeId::EMPTY)
+        matches!(&*self.parts, [whole] if whole.root.id == NodeId::EMPTY)
     }
 
     /// Whether only the root hash is known.
     pub fn is_unknown(&self) -> bool {
-        matches!(&*self.parts, [whole] if whole.root == NodeId::BLINDED)
+        matches!(&*self.parts, [whole] if whole.root.id == NodeId::BLINDED)
     }
 
     /// The value at `key`; `None` only where the trie proves that there is none.
@@ -109,7 +109,7 @@ impl<V: TrieValue> Trie<V> {
     pub fn reveal_all(&mut self, source: &impl NodeSource, nodes_max: usize) -> Result<usize, TrieError> {
         let mut revealed = 0;
         for part in &mut self.parts {
-            revealed += part.reveal_all(source, nodes_max - revealed)?;
+            revealed += Arc::make_mut(part).reveal_all(source, nodes_max - revealed)?;
         }
         Ok(revealed)
     }
@@ -167,7 +167,7 @@ impl<V: TrieValue> Trie<V> {
             return Some(EMPTY_ROOT_HASH);
         }
         let root = match &*self.parts {
-            [whole] => Some(&whole.root_reference).filter(|root| !root.is_empty()),
+            [whole] => Some(&whole.root.reference).filter(|root| !root.is_empty()),
             _ => self.root.as_ref(),
         };
         // A root shorter than 32 bytes stands in its reference unhashed, but the root hash is a hash always.
@@ -197,14 +197,14 @@ impl<V: TrieValue> Trie<V> {
 
     /// Bytes of memory that the nodes take, free places included.
     pub fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + self.parts.iter().map(Subtrie::memory_bytes).sum::<usize>()
+        size_of::<Self>() + self.parts.iter().map(|part| part.memory_bytes()).sum::<usize>()
     }
 
     /// The RLP of the branch above sixteen parts, which are clean.
     pub(super) fn root_rlp(&self) -> Option<Bytes> {
-        let parts: &[Subtrie<V>; PARTS] = self.parts.as_slice().try_into().ok()?;
+        let parts: &[Arc<Subtrie<V>>; PARTS] = self.parts.as_slice().try_into().ok()?;
         let mut rlp = Vec::new();
-        encode_branch(parts.each_ref().map(Subtrie::clean_root), &mut rlp);
+        encode_branch(parts.each_ref().map(|part| part.clean_root()), &mut rlp);
         Some(rlp.into())
     }
 
@@ -216,12 +216,12 @@ impl<V: TrieValue> Trie<V> {
 
     fn part_mut(&mut self, key: &B256) -> &mut Subtrie<V> {
         let place = if self.is_split() { first_nibble(key) } else { 0 };
-        &mut self.parts[place]
+        Arc::make_mut(&mut self.parts[place])
     }
 
     /// Notes that later walks belong to a block.
     pub(super) fn set_epoch(&mut self, epoch: u32) {
-        self.parts.iter_mut().for_each(|part| part.epoch = epoch);
+        self.parts.iter_mut().for_each(|part| Arc::make_mut(part).epoch = epoch);
     }
 
     /// The block that last changed or looked at the trie.
@@ -233,13 +233,13 @@ impl<V: TrieValue> Trie<V> {
     ///
     /// Precondition: no node is dirty.
     pub(super) fn forget_before(&mut self, since: u32) {
-        self.parts.iter_mut().for_each(|part| part.forget_before(since));
+        self.parts.iter_mut().for_each(|part| Arc::make_mut(part).forget_before(since));
     }
 
     /// Notes from now on what [`Self::take_updates`] gives. Nothing must be dirty.
     pub(super) fn track(&mut self) {
         self.journal.get_or_insert_default();
-        self.parts.iter_mut().for_each(Subtrie::track);
+        self.parts.iter_mut().for_each(|part| Arc::make_mut(part).track());
     }
 
     /// What changed since tracking began or the updates were last taken; empty if the trie is not tracked.
@@ -254,7 +254,7 @@ impl<V: TrieValue> Trie<V> {
     /// Takes over what the parts noted.
     pub(super) fn keep_journals(&mut self) {
         let Some(journal) = self.journal.as_deref_mut() else { return };
-        self.parts.iter_mut().for_each(|part| journal.append(part.take_journal()));
+        self.parts.iter_mut().for_each(|part| journal.append(Arc::make_mut(part).take_journal()));
     }
 
     /// All known nodes that have a row. Precondition: no node is dirty.

@@ -7,6 +7,7 @@ use super::{
     apply::{UpdatedStorage, apply_changes},
     error::{StateTrieError, TrieOwner},
     hash::hash_tries,
+    share::in_pool,
     source::{InTrie, StateNodeSource},
     sparse::Trie,
     updates::{StorageUpdates, TrieUpdates, note_storage, note_wiped},
@@ -88,7 +89,7 @@ impl StateTrie {
         self.epoch += 1;
         let Self { accounts, storages, storages_bytes, storage_updates, epoch, .. } = self;
         accounts.set_epoch(*epoch);
-        let updated = apply_changes(accounts, changes, source, |owner, root| {
+        let storage = |owner: &B256, root| {
             let known = take_storage(storages, storages_bytes, owner).filter(|_| root != EMPTY_ROOT_HASH);
             let mut trie = known.unwrap_or_else(|| Trie::from_root(root));
             trie.set_epoch(*epoch);
@@ -96,7 +97,8 @@ impl StateTrie {
                 trie.track();
             }
             trie
-        })?;
+        };
+        let updated = in_pool(changes, || apply_changes(accounts, changes, source, storage))?;
         for UpdatedStorage { owner, mut trie, is_wiped } in updated {
             if let Some(noted) = storage_updates {
                 if is_wiped {

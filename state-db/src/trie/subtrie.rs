@@ -7,7 +7,7 @@
 use super::{
     decode::{KEY_NIBBLES, decode_node},
     error::{NodeFault, TrieError},
-    id::{Link, Node, NodeId},
+    id::{Child, Link, Node, NodeId},
     node::Arena,
     reference::Reference,
     source::NodeSource,
@@ -23,9 +23,8 @@ pub(super) struct Subtrie<V> {
     /// Where it hangs: nothing for a whole trie, else the first nibble of its keys.
     pub(super) prefix: Nibbles,
     pub(super) arena: Arena<V>,
-    pub(super) root: NodeId,
-    /// What stands for the root above; empty if it is dirty.
-    pub(super) root_reference: Reference,
+    /// As what hangs above holds it.
+    pub(super) root: Child,
     /// Scratch of `update`, kept for its memory.
     pub(super) links: Vec<Link>,
     /// Counts the blocks of a state, so that `forget` knows what was used when.
@@ -42,8 +41,7 @@ impl<V> Subtrie<V> {
         Self {
             prefix,
             arena: Arena::default(),
-            root: NodeId::EMPTY,
-            root_reference: Reference::NONE,
+            root: Child::EMPTY,
             links: Vec::new(),
             epoch: 0,
             journal: None,
@@ -150,7 +148,7 @@ impl<V: TrieValue> Subtrie<V> {
 
     /// Calls `visit` for each known leaf, in order of the keys.
     pub(super) fn for_each_leaf(&self, mut visit: impl FnMut(B256, &V)) {
-        let mut todo = vec![(self.root, self.prefix)];
+        let mut todo = vec![(self.root.id, self.prefix)];
         while let Some((id, path)) = todo.pop() {
             match id.unpack() {
                 Node::Empty | Node::Blinded => {}
@@ -178,18 +176,18 @@ impl<V: TrieValue> Subtrie<V> {
     /// The root is dirty.
     pub(super) fn clean_root(&self) -> &Reference {
         assert!(!self.is_dirty(), "children are hashed before their parent");
-        &self.root_reference
+        &self.root.reference
     }
 
     /// Whether there is something to hash.
     pub(super) fn is_dirty(&self) -> bool {
-        self.root_reference.is_empty()
+        self.root.reference.is_empty()
     }
 
     /// The id at a place.
     pub(super) fn linked(&self, link: Link) -> NodeId {
         match link {
-            Link::Root => self.root,
+            Link::Root => self.root.id,
             Link::Extension(place) => self.arena.extensions[place].child.id,
             Link::Branch(place, nibble) => self.arena.branches.get(place).child(nibble),
         }
@@ -198,7 +196,7 @@ impl<V: TrieValue> Subtrie<V> {
     /// Puts another id at a place where there is a node already.
     pub(super) fn set_linked(&mut self, link: Link, id: NodeId) {
         match link {
-            Link::Root => self.root = id,
+            Link::Root => self.root.id = id,
             Link::Extension(place) => self.arena.extensions[place].child.id = id,
             Link::Branch(place, nibble) => self.arena.branches.set_child(place, nibble, id),
         }
@@ -207,7 +205,7 @@ impl<V: TrieValue> Subtrie<V> {
     /// What stands for the node at a place: empty if it is dirty, [`Reference::NONE`] where there is none.
     pub(super) fn reference(&self, link: Link) -> Reference {
         match link {
-            Link::Root => self.root_reference,
+            Link::Root => self.root.reference,
             Link::Extension(place) => self.arena.extensions[place].child.reference,
             Link::Branch(place, nibble) => self.arena.branches.get(place).reference(nibble),
         }
@@ -225,7 +223,7 @@ impl<V: TrieValue> Subtrie<V> {
     /// Notes the computed reference of the node at a place, whose children are clean; it is clean then.
     pub(super) fn set_reference(&mut self, link: Link, reference: Reference) {
         match link {
-            Link::Root => self.root_reference = reference,
+            Link::Root => self.root.reference = reference,
             Link::Extension(place) => self.arena.extensions[place].child.reference = reference,
             Link::Branch(place, nibble) => self.arena.branches.set_reference(place, nibble, &reference),
         }
@@ -234,7 +232,7 @@ impl<V: TrieValue> Subtrie<V> {
     /// Notes that the node at a place must be hashed; says whether that was known.
     pub(super) fn mark_dirty(&mut self, link: Link) -> bool {
         let reference = match link {
-            Link::Root => &mut self.root_reference,
+            Link::Root => &mut self.root.reference,
             Link::Extension(place) => &mut self.arena.extensions[place].child.reference,
             Link::Branch(place, nibble) => return self.arena.branches.mark_dirty(place, nibble),
         };

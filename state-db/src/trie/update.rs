@@ -5,7 +5,6 @@
 use super::{
     error::TrieError,
     id::{Child, Draft, Link, Node, NodeId},
-    reference::Reference,
     source::NodeSource,
     subtrie::{Subtrie, child_path, nibble},
     value::TrieValue,
@@ -192,7 +191,7 @@ impl<V: TrieValue> Subtrie<V> {
                     self.set_linked(*above, Node::Branch(moved).into());
                 }
             }
-            Link::Root if node == NodeId::EMPTY => (self.root, self.root_reference) = (node, Reference::NONE),
+            Link::Root if node == NodeId::EMPTY => self.root = Child::EMPTY,
             _ => {
                 self.set_linked(end, node);
                 self.mark_dirty(end);

@@ -13,7 +13,7 @@ use crate::{
     changes::{Account, BlockChanges},
     code::{CodeMap, analyse},
     keccak::keccak256_batch,
-    trie::{NoSource, StateTrieError, Trie, TrieError, TrieOwner, apply_changes},
+    trie::{NoSource, StateTrieError, Trie, TrieError, TrieOwner, apply_changes, in_pool},
 };
 use alloy_primitives::{
     Address, B256, Bytes, U256, keccak256,
@@ -31,7 +31,9 @@ use revm::{
 const HASH_CHUNK_LEN: usize = 512;
 /// Nodes from which tries and codes are worth reading on two threads.
 const PARALLEL_NODES_MIN: usize = 256;
-/// Nodes from which the account trie is divided, so that threads share the hashing after a block.
+/// Nodes from which the account trie is divided, so that threads share the work after a block.
+const SPLIT_ACCOUNTS_MIN: usize = 128;
+/// The same for a storage trie.
 const SPLIT_NODES_MIN: usize = 1024;
 /// Codes from which analysis is worth spreading over threads.
 const PARALLEL_CODES_MIN: usize = 8;
@@ -126,11 +128,12 @@ impl WitnessState {
     /// # Errors
     /// [`WitnessError::Trie`] if the update needs a node that is missing, on the way to a changed key or beside a deleted one.
     pub fn post_state_root(&self, changes: &BlockChanges) -> Result<B256, WitnessError> {
-        let mut accounts = self.accounts.clone();
-        apply_changes(&mut accounts, changes, &NoSource, |_, root| {
-            self.storages.get(&root).cloned().unwrap_or_else(|| Trie::from_root(root))
-        })?;
-        Ok(accounts.root())
+        in_pool(changes, || {
+            let mut accounts = self.accounts.clone();
+            let storage = |_: &B256, root| self.storages.get(&root).cloned().unwrap_or_else(|| Trie::from_root(root));
+            apply_changes(&mut accounts, changes, &NoSource, storage)?;
+            Ok(accounts.root())
+        })
     }
 
     /// Calls `visit` for each account that the witness holds: its hashed address and its leaf.
@@ -182,7 +185,7 @@ fn read_tries(state_root: B256, nodes: Vec<Bytes>) -> Result<Tries, StateTrieErr
     if accounts.is_unknown() {
         return Err(in_accounts(TrieError::MissingNode { path: Nibbles::new(), hash: state_root }));
     }
-    if revealed >= SPLIT_NODES_MIN {
+    if revealed >= SPLIT_ACCOUNTS_MIN {
         accounts.split();
     }
     let mut owners = Vec::new();
@@ -195,7 +198,11 @@ fn read_tries(state_root: B256, nodes: Vec<Bytes>) -> Result<Tries, StateTrieErr
         }
         let mut trie = Trie::from_root(root);
         let revealed = trie.reveal_all(&nodes, nodes_left.min(nodes.len()));
-        nodes_left -= revealed.map_err(|error| error.in_trie(TrieOwner::HashedStorage(hash)))?;
+        let revealed = revealed.map_err(|error| error.in_trie(TrieOwner::HashedStorage(hash)))?;
+        nodes_left -= revealed;
+        if revealed >= SPLIT_NODES_MIN {
+            trie.split();
+        }
         storages.insert(root, trie);
     }
     Ok((accounts, storages))

@@ -2,6 +2,7 @@
 
 mod archive;
 mod eth_trie_oracle;
+mod large_blocks;
 mod memory_state;
 mod node_table;
 mod official_tries;

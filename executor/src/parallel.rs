@@ -269,7 +269,7 @@ pub(crate) fn run<DB: DatabaseRef + Sync>(
         memory.set_closed(false);
         catch_unwind(AssertUnwindSafe(|| commit_stretch(&job, &mut writer, &mut slots)))
             .unwrap_or_else(|_| Err(bug("a run panicked where running ahead did not pay".to_owned())))?;
-        plan = Plan::of_missing(writer.committer.next(), &slots.keep_finished());
+        plan = Plan::in_order(slots.missing(writer.committer.next()).collect());
     }
     *scratch = Scratch { slots, memory: Some(memory) };
     Ok((writer.committer, writer.stats))

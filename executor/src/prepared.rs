@@ -99,8 +99,9 @@ impl Prepared {
                 self.memory.revoke(TxIndex::from_usize(at), run, None, &mut Revoked::default());
             }
         }
-        let has_attempt: Vec<_> = self.ready.iter().map(Option::is_some).collect();
-        Self { plan: Plan::of_missing(start, &has_attempt), published: Vec::new(), ..self }
+        let missing = (start.as_usize()..self.ready.len()).filter(|at| self.ready[*at].is_none());
+        let plan = Plan::in_order(missing.map(TxIndex::from_usize).collect());
+        Self { plan, published: Vec::new(), ..self }
     }
 
     /// What each transaction leaves was promised and published: every transaction runs, in the order of `plan`.

@@ -33,7 +33,7 @@ impl Plan {
         Self::in_order((0..txs).map(TxIndex::from_usize).collect())
     }
 
-    /// The plan without predicted conflicts: all transactions are ready, and start in `order`, which holds each once.
+    /// The plan without predicted conflicts: the transactions of `order`, each there at most once, are ready and start in that order.
     pub(crate) fn in_order(order: Vec<TxIndex>) -> Self {
         Self { tasks: order.len(), ready: order, ..Self::default() }
     }
@@ -42,12 +42,6 @@ impl Plan {
     /// between cores.
     pub(crate) fn in_handfuls(self, handful: usize) -> Self {
         Self { handful, ..self }
-    }
-
-    /// The plan for a block that is committed up to `start`: whoever has no attempt runs, in block order.
-    pub(crate) fn of_missing(start: TxIndex, has_attempt: &[bool]) -> Self {
-        let missing = (start.as_usize()..has_attempt.len()).filter(|at| !has_attempt[*at]);
-        Self::in_order(missing.map(TxIndex::from_usize).collect())
     }
 
     /// A plan from the predicted conflict graph. Transactions that have an attempt and no predecessor are not run; of the

@@ -28,9 +28,13 @@ impl<A> Default for Slots<A> {
 }
 
 impl<A> Slots<A> {
-    /// Empty places for `txs` transactions.
+    /// Empty places for `txs` transactions. All runs of the block before were taken: to look at each place for that would cost as much
+    /// as a tenth of a plain transfer.
     pub(crate) fn reset(&mut self, txs: usize) {
-        self.finished.iter_mut().for_each(|place| *place.get_mut() = None);
+        debug_assert!(
+            self.finished.iter_mut().all(|place| place.get_mut().is_none()),
+            "a run of the block before was not taken"
+        );
         self.finished.resize_with(txs, Mutex::default);
         self.left.clear();
         self.left.resize_with(txs.div_ceil(WORD_BITS), AtomicU64::default);
@@ -70,10 +74,12 @@ impl<A> Slots<A> {
         self.finished.get(at).is_some_and(|place| self.is_left(at) || place.lock().is_some())
     }
 
-    /// For each transaction whether it has a finished run. Those that were left to merge are not left any more.
-    pub(crate) fn keep_finished(&mut self) -> Vec<bool> {
-        self.left.iter_mut().for_each(|word| *word = AtomicU64::default());
-        self.finished.iter_mut().map(|place| place.get_mut().is_some()).collect()
+    /// The transactions from `start` on that have no finished run, ascending. Those that were left to merge are not left any more.
+    pub(crate) fn missing(&mut self, start: TxIndex) -> impl Iterator<Item = TxIndex> {
+        let start = start.as_usize();
+        self.left.iter_mut().skip(start / WORD_BITS).for_each(|word| *word = AtomicU64::default());
+        let places = self.finished.iter_mut().enumerate().skip(start);
+        places.filter_map(|(at, place)| place.get_mut().is_none().then(|| TxIndex::from_usize(at)))
     }
 
     fn is_left(&self, at: usize) -> bool {
@@ -112,7 +118,8 @@ mod tests {
         slots.reset(3);
         slots.put(TxIndex(0), None);
         slots.put(TxIndex(2), Some('a'));
-        assert_eq!(slots.keep_finished(), [false, false, true]);
+        assert_eq!(slots.missing(TxIndex(0)).collect::<Vec<_>>(), [TxIndex(0), TxIndex(1)]);
+        assert_eq!(slots.missing(TxIndex(1)).collect::<Vec<_>>(), [TxIndex(1)]);
         assert_eq!((slots.take(TxIndex(0)), slots.take(TxIndex(2))), (None, Some(Some('a'))));
         slots.put(TxIndex(1), None);
         slots.reset(3);

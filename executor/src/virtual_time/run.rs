@@ -180,7 +180,7 @@ pub(super) fn run(recording: &Recording, cores: usize, wake: Nanos) -> Virtual {
             now += job.commit_time(&mut writer, index, delivered);
             job.publish(index, true);
         }
-        plan = Plan::of_missing(writer.next, &slots.keep_finished());
+        plan = Plan::in_order(slots.missing(writer.next).collect());
     }
     let thrown_away = thrown_away.into_inner();
     let (incarnations, aborted) = (writer.incarnations + thrown_away, writer.aborted + thrown_away);

@@ -5,7 +5,7 @@
 //! for every path; nothing of the caller's is changed, whatever happens.
 
 use crate::{
-    choice::{PARALLEL_GAS_MIN, TRIAL_GAS_MAX, handful, pays_in_parallel},
+    choice::{PARALLEL_GAS_MIN, handful, pays_in_parallel},
     clock::Clock,
     config::{Config, Mode, Predict},
     env::PreparedBlock,
@@ -103,12 +103,15 @@ impl BlockExecutor {
         let around = Surroundings { block: prepared, parent };
         let gas_used = block.header.gas_used;
         let path = self.path(gas_used, prepared, &knowledge);
-        let trial = self.has_trial(path, gas_used, &knowledge);
-        if path == Path::Parallel && !trial {
+        let trial = self.trial(path, gas_used, prepared, &knowledge);
+        if path == Path::Parallel && trial.is_none() {
             self.pool.wake();
         }
         let committer = self.begin(block, around, Invalid::EndsBlock)?;
-        let (committer, alone) = if trial { self.run_trial(around, committer, gas_used)? } else { (committer, 0) };
+        let (committer, alone) = match trial {
+            Some(trial) => self.run_trial(around, committer, trial)?,
+            None => (committer, 0),
+        };
         let path = if alone == prepared.txs.len() { Path::Sequential } else { path };
         let (committer, mut stats) = self.run(path, around, committer, knowledge, clock)?;
         stats.incarnations += alone as u64;
@@ -205,14 +208,15 @@ impl BlockExecutor {
         Ok((committer, stats))
     }
 
-    /// Whether the first transactions decide if the others get workers: where nothing is known of a block that may be short.
-    fn has_trial(&self, path: Path, gas_used: u64, knowledge: &Knowledge) -> bool {
+    /// The trial that decides if a block gets workers, where nothing is known of it and they may not pay.
+    fn trial(&self, path: Path, gas_used: u64, prepared: &PreparedBlock, knowledge: &Knowledge) -> Option<Trial> {
         let knows = match self.config.predict {
             Predict::None => false,
             Predict::Presimulate => true,
             Predict::Ahead | Predict::BlockAccessList => !matches!(knowledge, Knowledge::Nothing),
         };
-        path == Path::Parallel && self.config.mode == Mode::Auto && !knows && gas_used < TRIAL_GAS_MAX
+        let decides = path == Path::Parallel && self.config.mode == Mode::Auto && !knows;
+        if decides { Trial::of(&prepared.txs, gas_used) } else { None }
     }
 
     /// Commits transactions one after the other until it is clear that the rest deserves workers, and gives their number.
@@ -220,10 +224,9 @@ impl BlockExecutor {
         &self,
         around: Surroundings<'_, DB>,
         committer: Committer,
-        gas_used: u64,
+        mut trial: Trial,
     ) -> Result<(Committer, usize), ExecuteError> {
-        let mut trial = Trial::new(gas_used);
-        let committer = parallel::run_rest(around, committer, |gas_used| trial.goes_on(gas_used))?;
+        let committer = parallel::run_rest(around, committer, |committer| trial.goes_on(committer))?;
         let alone = committer.next().as_usize();
         if alone < around.block.txs.len() {
             self.pool.wake();

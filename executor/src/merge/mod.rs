@@ -8,6 +8,7 @@
 mod access_list;
 mod beneficiary;
 mod fold;
+mod progress;
 mod system;
 mod terms;
 
@@ -105,16 +106,6 @@ impl Committer {
             revoked: Revoked::default(),
             transfers: 0,
         })
-    }
-
-    /// The next transaction to commit: the exclusive end of the committed prefix.
-    pub(crate) fn next(&self) -> TxIndex {
-        TxIndex::from_usize(self.receipts.len() + self.left_out.len())
-    }
-
-    /// Gas that the committed prefix used.
-    pub(crate) const fn gas_used(&self) -> u64 {
-        self.gas_used
     }
 
     /// Adds what was taken back while runs were under way.

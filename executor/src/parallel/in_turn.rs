@@ -13,14 +13,14 @@ use crate::{
 use revm::DatabaseRef;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Runs and commits the transactions that are left, one after the other, as long as `goes_on` says so of the gas used so far.
+/// Runs and commits the transactions that are left, one after the other, as long as `goes_on` says so.
 ///
 /// # Errors
 /// The block is invalid, a read failed, or a run panicked.
 pub(crate) fn run_rest<DB: DatabaseRef>(
     around: Surroundings<'_, DB>,
     mut committer: Committer,
-    mut goes_on: impl FnMut(u64) -> bool,
+    mut goes_on: impl FnMut(&Committer) -> bool,
 ) -> Result<Committer, ExecuteError> {
     if committer.next().as_usize() == around.block.txs.len() {
         return Ok(committer);
@@ -28,7 +28,7 @@ pub(crate) fn run_rest<DB: DatabaseRef>(
     let (memory, outputs) = (MvMemory::new(0), PrecompileOutputs::default());
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         let mut instance = Instance::new(around.block, around.parent, &memory, &outputs);
-        while committer.next().as_usize() < around.block.txs.len() && goes_on(committer.gas_used()) {
+        while committer.next().as_usize() < around.block.txs.len() && goes_on(&committer) {
             committer.commit(&mut instance, around.block, None, Attempt::Refused, Source::Parent)?;
         }
         Ok(committer)

@@ -8,7 +8,7 @@ use crate::{
 use alloy_primitives::B256;
 use laminar_executor::{BlockExecutor, Config, Knowledge, Mode, Path, Predict, sequential};
 use revm::bytecode::opcode as op;
-use std::num::NonZeroUsize;
+use std::{num::NonZeroUsize, ops::Range};
 
 fn executor(workers: usize, predict: Predict) -> BlockExecutor {
     let threads = NonZeroUsize::new(workers).unwrap();
@@ -75,15 +75,15 @@ fn adder() -> Vec<u8> {
     code
 }
 
-/// Calls with slots of their own until no worker publishes any more, then a chain of calls, then calls with slots of their own.
-fn chain_after_quiet() -> World {
+/// Calls of one contract, each with slots of its own but for those in `chain`, of which each needs what the one before it wrote.
+fn one_contract(chain: Range<u32>) -> World {
     let mut world = World::new();
     (0..4).for_each(|n| world.account(sender(n), 0, 100_000_000_000));
     world.contract(contract(0), &adder(), 0);
     world.header.gas_used = 300_000_000;
     world.header.gas_limit = 10_000_000_000;
     for n in 0..3_500u32 {
-        let (first, second) = if (2_500..2_700).contains(&n) { (n, n + 1) } else { (2 * n + 10_000, 2 * n + 10_001) };
+        let (first, second) = if chain.contains(&n) { (n, n + 1) } else { (2 * n + 10_000, 2 * n + 10_001) };
         let tx = world.call(sender(u8::try_from(n % 4).unwrap()), contract(0), 0);
         tx.data = [first, second].map(|slot| B256::left_padding_from(&slot.to_be_bytes())).concat().into();
     }
@@ -98,7 +98,12 @@ fn contended_blocks_stay_exact() {
 
 #[test]
 fn a_chain_that_begins_where_nobody_read_what_others_wrote_stays_exact() {
-    check(&chain_after_quiet());
+    check(&one_contract(2_500..2_700));
+}
+
+#[test]
+fn a_chain_that_a_block_of_one_contract_begins_with_stays_exact() {
+    check(&one_contract(0..400));
 }
 
 #[track_caller]
